@@ -1,0 +1,244 @@
+"""Fixtures and checks shared by every test.
+
+* `agent`: one real test agent for the whole run. At the end none of its checks may have failed, so
+  a test that sends nonsense on purpose starts a `TestAgent` of its own.
+* `session`: a fresh session of that agent and `session.make_tracer(**config)` whose traces arrive
+  there.
+* `new_tracer`: a factory of tracers without network; `chunks_of` and `spans_of` decode what such a
+  tracer encoded.
+* After every test, of every tracer that was made in it: the accounting adds up and no span is left
+  active.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+from agent_process import AgentSession, TestAgent
+from reference import decode_payload
+
+if TYPE_CHECKING:
+    from fasttrace import Tracer
+
+FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
+
+# A developer's own settings must not decide what the tests see.
+for _name in list(os.environ):
+    if _name.startswith(("DD_", "_DD_", "OTEL_")):
+        del os.environ[_name]
+
+hypothesis.settings.register_profile(
+    "small",
+    max_examples=100,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.register_profile(
+    "full", parent=hypothesis.settings.get_profile("small"), max_examples=5000, derandomize=False
+)
+hypothesis.settings.load_profile("full" if FULL else "small")
+
+
+def accounting_difference(stats: dict[str, Any]) -> int:
+    """How many spans `stats` cannot account for; 0 if every one is in exactly one place."""
+    everywhere = ("held", "buffered", "in_flight", "sent", "unconfirmed")
+    accounted = sum(stats[place] for place in everywhere) + sum(stats["dropped"].values())
+    return int(stats["finished"] + stats["added_by_filter"] - accounted)
+
+
+# -- every tracer made during a test ---------------------------------------------------------------
+
+_made: list[Any] = []
+
+
+def _record_new_tracers() -> None:
+    """Make every new Tracer known to the checks below, once fasttrace has been imported."""
+    module = sys.modules.get("fasttrace.tracer")
+    tracer_class = getattr(module, "Tracer", None)
+    if tracer_class is None or hasattr(tracer_class.__init__, "records"):
+        return
+    original = tracer_class.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        _made.append(self)
+
+    __init__.records = True  # type: ignore[attr-defined]
+    tracer_class.__init__ = __init__
+
+
+def _default_tracer() -> Any:
+    module = sys.modules.get("fasttrace.tracer")
+    return getattr(module, "tracer", None)
+
+
+def _check(tracer: Any) -> None:
+    stats = tracer.stats()
+    assert accounting_difference(stats) == 0, f"spans unaccounted for: {stats}"
+
+
+@pytest.fixture(autouse=True)
+def _tracing_checks() -> Iterator[None]:
+    """Start with nothing active; afterwards every span is accounted for and none is active."""
+    _record_new_tracers()
+    _made.clear()
+    default = _default_tracer()
+    if default is not None:
+        default.context_provider.activate(None)
+    yield
+    default = _default_tracer()
+    if default is None:
+        return
+    tracers = [default, *_made]
+    leftover = None
+    if default.enabled:  # a disabled tracer's no-op span is always current
+        leftover = default.current_span()
+        default.context_provider.activate(None)
+    try:
+        for tracer in tracers:
+            _check(tracer)
+        for tracer in _made:
+            if not tracer._flusher_running:
+                take_payloads(tracer)  # or shutdown() would try to send what a test left behind
+            tracer.shutdown(10.0)
+            _check(tracer)
+    finally:
+        _made.clear()
+    assert leftover is None, f"the test left {leftover!r} active"
+
+
+# -- tracers without network -----------------------------------------------------------------------
+
+
+def _no_flusher() -> None:
+    """In place of starting the flusher: leave finished chunks in the buffer for the test."""
+
+
+def make_offline_tracer(**config: Any) -> Tracer:
+    """Return a Tracer that never sends, configured by `config` alone, not by the environment."""
+    from fasttrace.config import Config
+
+    from fasttrace import Tracer
+
+    tracer = Tracer(config=Config.from_env({}, **{"service": "svc", **config}))
+    tracer._on_first_chunk = _no_flusher
+    return tracer
+
+
+@pytest.fixture
+def new_tracer() -> Callable[..., Tracer]:
+    """A factory of tracers without network: `new_tracer(service="web", api_version="v0.5")`."""
+    return make_offline_tracer
+
+
+@pytest.fixture
+def tracer(new_tracer: Callable[..., Tracer]) -> Tracer:
+    """One tracer without network, service `svc`, everything else at its default."""
+    return new_tracer()
+
+
+def take_payloads(tracer: Any) -> list[tuple[str, bytes]]:
+    """Take what `tracer` has buffered: pairs of API version and request body.
+
+    The spans count as dropped, for the reason 'test'.
+    """
+    taken = []
+    for payload in tracer._swap():
+        body = b"".join(map(bytes, payload.buffers()))
+        assert len(body) == payload.nbytes, "Content-Length differs from the length of the body"
+        chunks = decode_payload(body, payload.api_version)
+        assert len(chunks) == payload.trace_count, (
+            "X-Datadog-Trace-Count differs from the chunks in the body"
+        )
+        assert sum(map(len, chunks)) == payload.span_count, (
+            "the payload's span count differs from its spans"
+        )
+        taken.append((payload.api_version, body))
+        tracer._settle(payload, "test")
+    return taken
+
+
+def chunks_of(tracer: Any) -> list[list[dict[str, Any]]]:
+    """Take and decode what `tracer` has buffered: chunks, each a list of v0.4-shaped spans."""
+    return [
+        chunk for version, body in take_payloads(tracer) for chunk in decode_payload(body, version)
+    ]
+
+
+def spans_of(tracer: Any) -> list[dict[str, Any]]:
+    """Take and decode what `tracer` has buffered: every span, in the order of the wire."""
+    return [span for chunk in chunks_of(tracer) for span in chunk]
+
+
+def by_name(spans: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Index decoded spans by name. Raises AssertionError if two have the same name."""
+    named = {span["name"]: span for span in spans}
+    assert len(named) == len(spans), f"names repeat: {[span['name'] for span in spans]}"
+    return named
+
+
+# -- tracers that send to the real agent -----------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def agent() -> Iterator[TestAgent]:
+    """One test agent for the whole run, which must not have found a fault by the end of it."""
+    with TestAgent() as running:
+        yield running
+        failures = running.check_failures()
+    assert not failures, "the test agent found faults:\n" + "\n".join(failures)
+
+
+class Session(AgentSession):
+    """A session of the test agent together with the tracers that send to it."""
+
+    def __init__(self, agent: TestAgent) -> None:
+        started = agent.session()
+        super().__init__(agent, started.token)
+        self._tracers: list[Any] = []
+
+    def make_tracer(self, **config: Any) -> Tracer:
+        """Return a Tracer, configured by `config` alone, whose traces arrive in this session."""
+        from fasttrace.config import Config
+
+        from fasttrace import Tracer
+
+        headers = {**self.headers, **config.pop("additional_headers", {})}
+        config = {
+            "service": "svc",
+            "agent_url": self.agent.url,
+            "additional_headers": headers,
+            **config,
+        }
+        tracer = Tracer(config=Config.from_env({}, **config))
+        self._tracers.append(tracer)
+        return tracer
+
+    def env(self, **extra: str) -> dict[str, str]:
+        """The environment of a child process whose traces shall arrive in this session."""
+        headers = ",".join(f"{name}:{value}" for name, value in self.headers.items())
+        return {
+            **os.environ,
+            "DD_TRACE_AGENT_URL": self.agent.url,
+            "_DD_TRACE_WRITER_ADDITIONAL_HEADERS": headers,
+            **extra,
+        }
+
+    def received(self) -> list[dict[str, Any]]:
+        """Flush this session's tracers and return every span the agent has received."""
+        for tracer in self._tracers:
+            tracer.flush(20.0)
+        return self.spans()
+
+
+@pytest.fixture
+def session(agent: TestAgent) -> Session:
+    """A fresh session of the shared test agent."""
+    return Session(agent)
