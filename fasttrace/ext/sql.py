@@ -1,0 +1,3 @@
+"""Tags of SQL queries."""
+
+DB = "sql.db"

@@ -1,0 +1,11 @@
+"""Names and tags of Valkey commands."""
+
+APP = "valkey"
+DEFAULT_SERVICE = "valkey"
+DB = "out.valkey_db"
+RAWCMD = "valkey.raw_command"
+CMD = "valkey.command"
+ARGS_LEN = "valkey.args_length"
+PIPELINE_LEN = "valkey.pipeline_length"
+PIPELINE_AGE = "valkey.pipeline_age"
+CLIENT_NAME = "valkey.client_name"
