@@ -4,8 +4,8 @@
   a test that sends nonsense on purpose starts a `TestAgent` of its own.
 * `session`: a fresh session of that agent and `session.make_tracer(**config)` whose traces arrive
   there.
-* `new_tracer`: a factory of tracers without network; `chunks_of` and `spans_of` decode what such a
-  tracer encoded.
+* `new_tracer`: a factory of tracers without network; `helpers.chunks_of` and `spans_of` decode
+  what such a tracer encoded.
 * After every test, of every tracer that was made in it: the accounting adds up and no span is left
   active.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 from agent_process import AgentSession, TestAgent
-from reference import decode_payload
+from helpers import accounting_difference, make_offline_tracer, take_payloads
 
 if TYPE_CHECKING:
     from fasttrace import Tracer
@@ -44,13 +44,6 @@ hypothesis.settings.register_profile(
     "full", parent=hypothesis.settings.get_profile("small"), max_examples=5000, derandomize=False
 )
 hypothesis.settings.load_profile("full" if FULL else "small")
-
-
-def accounting_difference(stats: dict[str, Any]) -> int:
-    """How many spans `stats` cannot account for; 0 if every one is in exactly one place."""
-    everywhere = ("held", "buffered", "in_flight", "sent", "unconfirmed")
-    accounted = sum(stats[place] for place in everywhere) + sum(stats["dropped"].values())
-    return int(stats["finished"] + stats["added_by_filter"] - accounted)
 
 
 # -- every tracer made during a test ---------------------------------------------------------------
@@ -117,21 +110,6 @@ def _tracing_checks() -> Iterator[None]:
 # -- tracers without network -----------------------------------------------------------------------
 
 
-def _no_flusher() -> None:
-    """In place of starting the flusher: leave finished chunks in the buffer for the test."""
-
-
-def make_offline_tracer(**config: Any) -> Tracer:
-    """Return a Tracer that never sends, configured by `config` alone, not by the environment."""
-    from fasttrace.config import Config
-
-    from fasttrace import Tracer
-
-    tracer = Tracer(config=Config.from_env({}, **{"service": "svc", **config}))
-    tracer._on_first_chunk = _no_flusher
-    return tracer
-
-
 @pytest.fixture
 def new_tracer() -> Callable[..., Tracer]:
     """A factory of tracers without network: `new_tracer(service="web", api_version="v0.5")`."""
@@ -142,46 +120,6 @@ def new_tracer() -> Callable[..., Tracer]:
 def tracer(new_tracer: Callable[..., Tracer]) -> Tracer:
     """One tracer without network, service `svc`, everything else at its default."""
     return new_tracer()
-
-
-def take_payloads(tracer: Any) -> list[tuple[str, bytes]]:
-    """Take what `tracer` has buffered: pairs of API version and request body.
-
-    The spans count as dropped, for the reason 'test'.
-    """
-    taken = []
-    for payload in tracer._swap():
-        body = b"".join(map(bytes, payload.buffers()))
-        assert len(body) == payload.nbytes, "Content-Length differs from the length of the body"
-        chunks = decode_payload(body, payload.api_version)
-        assert len(chunks) == payload.trace_count, (
-            "X-Datadog-Trace-Count differs from the chunks in the body"
-        )
-        assert sum(map(len, chunks)) == payload.span_count, (
-            "the payload's span count differs from its spans"
-        )
-        taken.append((payload.api_version, body))
-        tracer._settle(payload, "test")
-    return taken
-
-
-def chunks_of(tracer: Any) -> list[list[dict[str, Any]]]:
-    """Take and decode what `tracer` has buffered: chunks, each a list of v0.4-shaped spans."""
-    return [
-        chunk for version, body in take_payloads(tracer) for chunk in decode_payload(body, version)
-    ]
-
-
-def spans_of(tracer: Any) -> list[dict[str, Any]]:
-    """Take and decode what `tracer` has buffered: every span, in the order of the wire."""
-    return [span for chunk in chunks_of(tracer) for span in chunk]
-
-
-def by_name(spans: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Index decoded spans by name. Raises AssertionError if two have the same name."""
-    named = {span["name"]: span for span in spans}
-    assert len(named) == len(spans), f"names repeat: {[span['name'] for span in spans]}"
-    return named
 
 
 # -- tracers that send to the real agent -----------------------------------------------------------
@@ -206,9 +144,8 @@ class Session(AgentSession):
 
     def make_tracer(self, **config: Any) -> Tracer:
         """Return a Tracer, configured by `config` alone, whose traces arrive in this session."""
-        from fasttrace.config import Config
-
         from fasttrace import Tracer
+        from fasttrace.config import Config
 
         headers = {**self.headers, **config.pop("additional_headers", {})}
         config = {

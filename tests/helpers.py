@@ -1,0 +1,71 @@
+"""What tests share and no fixture is: tracers without network, and reading what they encoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reference import decode_payload
+
+if TYPE_CHECKING:
+    from fasttrace import Tracer
+
+
+def accounting_difference(stats: dict[str, Any]) -> int:
+    """How many spans `stats` cannot account for; 0 if every one is in exactly one place."""
+    everywhere = ("held", "buffered", "in_flight", "sent", "unconfirmed")
+    accounted = sum(stats[place] for place in everywhere) + sum(stats["dropped"].values())
+    return int(stats["finished"] + stats["added_by_filter"] - accounted)
+
+
+def _no_flusher() -> None:
+    """In place of starting the flusher: leave finished chunks in the buffer for the test."""
+
+
+def make_offline_tracer(**config: Any) -> Tracer:
+    """Return a Tracer that never sends, configured by `config` alone, not by the environment."""
+    from fasttrace import Tracer
+    from fasttrace.config import Config
+
+    tracer = Tracer(config=Config.from_env({}, **{"service": "svc", **config}))
+    tracer._on_first_chunk = _no_flusher
+    return tracer
+
+
+def take_payloads(tracer: Any) -> list[tuple[str, bytes]]:
+    """Take what `tracer` has buffered: pairs of API version and request body.
+
+    The spans count as dropped, for the reason 'test'.
+    """
+    taken = []
+    for payload in tracer._swap():
+        body = b"".join(map(bytes, payload.buffers()))
+        assert len(body) == payload.nbytes, "Content-Length differs from the length of the body"
+        chunks = decode_payload(body, payload.api_version)
+        assert len(chunks) == payload.trace_count, (
+            "X-Datadog-Trace-Count differs from the chunks in the body"
+        )
+        assert sum(map(len, chunks)) == payload.span_count, (
+            "the payload's span count differs from its spans"
+        )
+        taken.append((payload.api_version, body))
+        tracer._settle(payload, "test")
+    return taken
+
+
+def chunks_of(tracer: Any) -> list[list[dict[str, Any]]]:
+    """Take and decode what `tracer` has buffered: chunks, each a list of v0.4-shaped spans."""
+    return [
+        chunk for version, body in take_payloads(tracer) for chunk in decode_payload(body, version)
+    ]
+
+
+def spans_of(tracer: Any) -> list[dict[str, Any]]:
+    """Take and decode what `tracer` has buffered: every span, in the order of the wire."""
+    return [span for chunk in chunks_of(tracer) for span in chunk]
+
+
+def by_name(spans: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Index decoded spans by name. Raises AssertionError if two have the same name."""
+    named = {span["name"]: span for span in spans}
+    assert len(named) == len(spans), f"names repeat: {[span['name'] for span in spans]}"
+    return named
