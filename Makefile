@@ -1,0 +1,79 @@
+# What a developer does here; `make help` lists it. Each virtual environment holds the project as it is
+# built with its own switches (see setup.py), and is brought up to date when a source has changed.
+
+PYTHON ?= python3
+ARGS ?=
+SOURCES := setup.py pyproject.toml $(wildcard src/*) \
+  $(shell find fasttrace -name '*.py*' ! -name _version.py ! -path '*/__pycache__/*')
+PYTEST = bin/python -m pytest $(ARGS)
+SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+
+.NOTPARALLEL:
+.PHONY: help demo test test-all test-others lint bench bench-compare debug sanitize portable cross-check clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/built  ## trace a small service, send its traces to a test agent, print what arrived
+	.venv/bin/fasttrace demo
+
+# The tests run in tests/: in the root, the sources would hide the installed package.
+test: .venv/built  ## run the test suite on the default Python
+	cd tests && ../.venv/$(PYTEST)
+
+test-all:  ## run the suite in full size, then on every other Python of this machine
+	FASTTRACE_TEST_FULL=1 $(MAKE) test
+	$(MAKE) test-others
+
+test-others: .venv-dev/built  ## run the suite on CPython 3.10, 3.12 and 3.13
+	.venv-dev/bin/nox -s python-3.10 python-3.12 python-3.13 -- $(ARGS)
+
+lint: .venv-dev/built  ## check style and types; the environment's build had C warnings as errors
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+	.venv-dev/bin/cython-lint src
+	cd tests && ../.venv-dev/bin/stubtest fasttrace._span --allowlist stubtest.txt
+
+bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
+	cd benchmarks && ../.venv-bench/bin/python bench_span.py $(ARGS)
+
+bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPython floor in turns
+	cd benchmarks && ../.venv-bench/bin/python compare.py $(ARGS)
+
+debug: .venv-dev/built  ## build with assertions, in place, for a debugger
+	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace
+
+sanitize: .venv-sanitize/built  ## run the suite with assertions, AddressSanitizer and UBSan
+	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	  ../.venv-sanitize/$(PYTEST)
+
+portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
+	cd tests && ../.venv-portable/$(PYTEST)
+
+CROSS ?= aarch64-linux-gnu-gcc
+cross-check: .venv/built  ## compile the C for aarch64, with this machine's Python headers
+	@if command -v $(CROSS); then \
+	  $(CROSS) -O3 -Wall -Wextra -Werror -Isrc -c build/src/_span.c -o build/_span.aarch64.o \
+	    -I$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	else echo 'cross-check: not done, there is no $(CROSS)'; fi
+
+clean:  ## remove everything that was built
+	rm -rf build dist *.egg-info .nox .venv* .*_cache .hypothesis fasttrace/_version.py fasttrace/*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The environments: what is installed, and the switches of the build.
+ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-sanitize .venv-portable
+.venv/built .venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
+.venv-bench/built: WANTED = . -r benchmarks/requirements.txt
+.venv-dev/built: WANTED = '.[dev]'
+.venv-dev/built: export FASTTRACE_WERROR = 1
+.venv-sanitize/built: export FASTTRACE_SANITIZE = 1
+.venv-sanitize/built: export FASTTRACE_DEBUG = 1
+.venv-portable/built: export FASTTRACE_PORTABLE = 1
+
+$(ENVIRONMENTS:%=%/built): %/built: $(SOURCES)
+	@test -x $*/bin/python || $(PYTHON) -m venv $*
+	@rm -rf build/lib*
+	$*/bin/python -m pip install --quiet --disable-pip-version-check $(WANTED)
+	@touch $@
