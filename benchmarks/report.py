@@ -1,0 +1,129 @@
+"""From raw bursts to the table of compare.py: minima, ratios, ceilings. Measures nothing itself."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+from scenarios import BY_NAME, SCENARIOS
+
+Bursts = dict[str, dict[str, list[float]]]
+"""One run: peer -> scenario -> nanoseconds per span of every burst."""
+
+OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic "}
+"""The peers that are ours, and how their ratio columns begin."""
+PEERS = {"ddtrace": "ddtrace_min", "otel": "otel_min"}
+"""Peers that get a "times cheaper" column, and the ceiling key that goes with it."""
+
+
+def summary(bursts: list[float]) -> dict[str, float]:
+    """Minimum, tenth percentile and median of one scenario's bursts, in nanoseconds per span."""
+    ordered = sorted(bursts)
+    return {
+        "min": ordered[0],
+        "p10": ordered[len(ordered) // 10],
+        "median": statistics.median(ordered),
+    }
+
+
+def minimum(runs: list[Bursts], peer: str, scenario: str) -> float:
+    """Median over runs of the run's fastest burst; nan when the peer lacks the scenario."""
+    minima = [min(run[peer][scenario]) for run in runs if scenario in run.get(peer, {})]
+    return statistics.median(minima) if minima else math.nan
+
+
+def ratio(
+    runs: list[Bursts], peer: str, scenario: str, over: str, over_scenario: str | None
+) -> float:
+    """Median over runs of (fastest burst of `peer`) / (fastest burst of `over`); nan if missing."""
+    ratios = [
+        min(run[peer][scenario]) / min(run[over][over_scenario])
+        for run in runs
+        if scenario in run.get(peer, {}) and over_scenario in run.get(over, {})
+    ]
+    return statistics.median(ratios) if ratios else math.nan
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def table(runs: list[Bursts], peers: list[str]) -> str:
+    """The comparison as a Markdown table, one row per scenario."""
+    ours = [peer for peer in OURS if peer in peers]
+    others = [peer for peer in PEERS if peer in peers]
+    head = ["scenario", *(f"{peer} ns" for peer in peers)]
+    head += [f"{OURS[peer]}x floor" for peer in ours]
+    head += [f"{OURS[peer]}cheaper than {other}" for peer in ours for other in others]
+    rows = []
+    for scenario in SCENARIOS:
+        costs = [minimum(runs, peer, scenario.name) for peer in peers]
+        if all(math.isnan(cost) for cost in costs):
+            continue
+        cells = [scenario.title, *(_number(cost, ",.0f") for cost in costs)]
+        for peer in ours:
+            cells.append(
+                _number(ratio(runs, peer, scenario.name, "floor", scenario.floor_scenario), ".2f")
+            )
+        for peer in ours:
+            for other in others:
+                cheaper = ratio(runs, other, scenario.name, peer, scenario.name)
+                cells.append(_number(cheaper, ".1f" if cheaper < 10 else ".0f"))
+        rows.append(cells)
+    return _markdown(head, rows)
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(cells: list[str]) -> str:
+        first, *rest = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = (
+        "|"
+        + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths))
+        + "|"
+    )
+    return "\n".join([line(head), rule, *(line(row) for row in rows)])
+
+
+def verdicts(runs: list[Bursts], ceilings: dict[str, dict[str, float]]) -> list[tuple[bool, str]]:
+    """One (met, sentence) for every ceiling; a ceiling on something not measured is not met."""
+    found: list[tuple[bool, str]] = []
+    for name, limits in ceilings.items():
+        scenario = BY_NAME[name]
+        if "x_floor_max" in limits:
+            got = ratio(runs, "fasttrace", name, "floor", scenario.floor_scenario)
+            limit = limits["x_floor_max"]
+            found.append(
+                (got <= limit, f"{scenario.title}: {got:.2f} x floor, at most {limit:.2f}")
+            )
+        for peer, key in PEERS.items():
+            if key in limits:
+                got = ratio(runs, peer, name, "fasttrace", name)
+                limit = limits[key]
+                claim = f"{got:.1f} times cheaper than {peer}, at least {limit:g}"
+                found.append((got >= limit, f"{scenario.title}: {claim}"))
+    return found
+
+
+def as_json(runs: list[Bursts], meta: dict[str, Any]) -> dict[str, Any]:
+    """Everything that was measured, for `--json`: the raw bursts and their summaries."""
+    return {
+        "meta": meta,
+        "runs": [
+            {
+                peer: {
+                    name: {**summary(bursts), "bursts": [round(burst, 1) for burst in bursts]}
+                    for name, bursts in by_scenario.items()
+                }
+                for peer, by_scenario in run.items()
+            }
+            for run in runs
+        ],
+    }
