@@ -32,7 +32,7 @@ lint: .venv-dev/built  ## check style and types; the environment's build had C w
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
-	.venv-dev/bin/cython-lint src
+	PATH="$(CURDIR)/.venv-dev/bin:$$PATH" cython-lint src  # it calls pycodestyle
 	cd tests && ../.venv-dev/bin/stubtest fasttrace._span --allowlist stubtest.txt
 
 bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
