@@ -19,7 +19,7 @@ def main() -> int:
     """Run the scripts; stops at the first that fails and returns its exit code."""
     # pyperf starts its workers with a clean environment; without this they miss an in-place build.
     inherit = [f"--inherit-environ={name}" for name in ("PYTHONPATH",) if name in os.environ]
-    commands = [[name, *inherit, *sys.argv[1:]] for name in PYPERF_SCRIPTS]
+    commands = [[name, "--quiet", *inherit, *sys.argv[1:]] for name in PYPERF_SCRIPTS]
     commands += [[name] for name in PLAIN_SCRIPTS]
     for name, *options in commands:
         print(f"== {name}", flush=True)

@@ -46,7 +46,7 @@ TOLERANCE = 0.03
 SMALLEST_IR = 1.0
 """Functions below this many instructions per span are left out of the baseline."""
 
-_FUNCTION = re.compile(r"fn=\((\d+)\)(?: (.*))?$")
+_FUNCTION = re.compile(r"fn=\((\d+)\)(?: (.*?)(?:'\d+)?)?$")  # 'name'2' is name, recursing
 _COST = re.compile(r"[+\-*\d]\S* (\d+)$")
 
 
