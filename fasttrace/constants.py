@@ -42,5 +42,6 @@ SAMPLING_RULE_DECISION = _SAMPLING_RULE_DECISION = "_dd.rule_psr"
 SPAN_MEASURED_KEY = _SPAN_MEASURED_KEY = "_dd.measured"
 USER_ID_KEY = _USER_ID_KEY = "_dd.p.usr.id"
 _SINGLE_SPAN_SAMPLING_MAX_PER_SEC = "_dd.span_sampling.max_per_second"
+_SINGLE_SPAN_SAMPLING_MAX_PER_SEC_NO_LIMIT = -1
 _SINGLE_SPAN_SAMPLING_MECHANISM = "_dd.span_sampling.mechanism"
 _SINGLE_SPAN_SAMPLING_RATE = "_dd.span_sampling.rule_rate"
