@@ -19,7 +19,7 @@ demo: .venv/built  ## trace a small service, send its traces to a test agent, pr
 
 # The tests run in tests/: in the root, the sources would hide the installed package.
 test: .venv/built  ## run the test suite on the default Python
-	cd tests && ../.venv/$(PYTEST)
+	cd tests && $(CURDIR)/.venv/$(PYTEST)
 
 test-all:  ## run the suite in full size, then on every other Python of this machine
 	FASTTRACE_TEST_FULL=1 $(MAKE) test
@@ -46,10 +46,10 @@ debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 
 sanitize: .venv-sanitize/built  ## run the suite with assertions, AddressSanitizer and UBSan
 	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
-	  ../.venv-sanitize/$(PYTEST)
+	  $(CURDIR)/.venv-sanitize/$(PYTEST)
 
 portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
-	cd tests && ../.venv-portable/$(PYTEST)
+	cd tests && $(CURDIR)/.venv-portable/$(PYTEST)
 
 CROSS ?= aarch64-linux-gnu-gcc
 cross-check: .venv/built  ## compile the C for aarch64, with this machine's Python headers
