@@ -9,7 +9,8 @@ PYTEST = bin/python -m pytest $(ARGS)
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-others lint bench bench-compare debug sanitize portable cross-check clean
+.PHONY: help demo test test-all test-others lint bench bench-compare bench-gate debug sanitize \
+  portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,10 +37,13 @@ lint: .venv-dev/built  ## check style and types; the environment's build had C w
 	cd tests && ../.venv-dev/bin/stubtest fasttrace._span --allowlist stubtest.txt
 
 bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
-	cd benchmarks && ../.venv-bench/bin/python bench_span.py $(ARGS)
+	.venv-bench/bin/python benchmarks/bench.py $(ARGS)
 
 bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPython floor in turns
-	cd benchmarks && ../.venv-bench/bin/python compare.py $(ARGS)
+	.venv-bench/bin/python benchmarks/compare.py $(ARGS)
+
+bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
+	.venv-bench/bin/python benchmarks/gate.py $(ARGS)
 
 debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace
