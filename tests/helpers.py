@@ -1,13 +1,22 @@
-"""What tests share and no fixture is: tracers without network, and reading what they encoded."""
+"""What tests share and no fixture is: tracers without network, reading what they encoded,
+children.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from reference import decode_payload
 
 if TYPE_CHECKING:
     from fasttrace import Tracer
+
+#: How long a child process may run before the test fails, s.
+CHILD_TIMEOUT_S = 120.0
 
 
 def accounting_difference(stats: dict[str, Any]) -> int:
@@ -69,3 +78,27 @@ def by_name(spans: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     named = {span["name"]: span for span in spans}
     assert len(named) == len(spans), f"names repeat: {[span['name'] for span in spans]}"
     return named
+
+
+def run_python(
+    code: str, *args: str, env: dict[str, str] | None = None, expect: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter, in an empty directory; assert its exit status; return it.
+
+    The working directory matters: the interpreter puts it first on the path, and in the project's
+    own directory it would find the package's sources instead of the installed package.
+    """
+    with tempfile.TemporaryDirectory(prefix="ft-child-") as empty:
+        result = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), *args],
+            env=env,
+            cwd=empty,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CHILD_TIMEOUT_S,
+        )
+    assert result.returncode == expect, (
+        f"exit status {result.returncode}, expected {expect}\n{result.stdout}\n{result.stderr}"
+    )
+    return result
