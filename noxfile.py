@@ -38,7 +38,7 @@ def run_suite(session: nox.Session) -> None:
 
 def say_missing(session: nox.Session) -> None:
     """Say that the interpreter is not there, so that its absence does not look like success."""
-    session.skip(f"this machine has no C{session.name.replace('-', 'P')}")
+    session.skip(f"this machine has no {session.name.replace('python-', 'CPython ')}")
 
 
 for version in VERSIONS:
