@@ -1,0 +1,190 @@
+"""From the tracer's buffer to the exporter: what becomes of each payload.
+
+Every payload taken out of the buffer is settled exactly once, or put back. It is put back only if
+the agent cannot have accepted it, so nothing arrives twice; it is dropped only for a reason that is
+counted, so nothing is lost unseen.
+"""
+
+from __future__ import annotations
+
+from fasttrace import _log
+from fasttrace._address import without_password
+from fasttrace._span import monotonic_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from fasttrace._span import Payload, TracerCore
+    from fasttrace.agent import ExportResult
+    from fasttrace.config import Config
+
+    class Exporter(Protocol):
+        """Where payloads go.
+
+        May also have `interrupt()` (another thread ends a wait), `close()` and
+        `after_fork_in_child()`.
+        """
+
+        def export(self, payload: Payload, trace_count: int, timeout_s: float) -> ExportResult:
+            """Deliver `payload`, which holds `trace_count` chunks, within `timeout_s` seconds."""
+
+
+#: Drop reasons given here; the exporter has its own (`agent.ExportResult`).
+DEADLINE, NO_EXPORTER = "deadline", "no_exporter"
+_SEND_BYTES_PER_S = 4 << 20  # a large payload gets more time than `agent_timeout_s`
+_REFUSED_ATTEMPTS = 10  # of one payload that the agent could have taken but did not
+
+
+class Outcome:
+    """What came of one round.
+
+    * delivered: whether the agent has taken all that was buffered
+    * put_back: whether some of it waits in the buffer for another round
+    * warnings: (cause, message) pairs, for when no lock is held
+    """
+
+    __slots__ = ("delivered", "put_back", "warnings")
+
+    def __init__(self) -> None:
+        self.delivered = True
+        self.put_back = False
+        self.warnings: list[tuple[str, str]] = []
+
+
+class Delivery:
+    """Rounds of delivery for one tracer. Used by one thread at a time, but for `final_ns`."""
+
+    def __init__(self, core: TracerCore, config: Config) -> None:
+        self._core = core
+        self._timeout_s = config.agent_timeout_s
+        self._agent = f"{without_password(config.agent_url)} ({_origin(config)})"
+        #: set (monotonic ns): nothing is put back for later than this
+        self.final_ns: int | None = None
+        #: payloads so far of which the agent has not said that it took them
+        self.lost = 0
+        self._last_reason = DEADLINE
+        self._refused: Payload | None = None  # the oldest payload, if it was refused before
+        self._refusals = 0
+
+    def round(self, exporter: Exporter | None, deadline_ns: int | None) -> Outcome:
+        """Hand everything buffered to `exporter` once, oldest first, until one has to be put back.
+
+        `deadline_ns` (monotonic, None: none) and `final_ns` limit the time. Without an exporter
+        everything is dropped.
+        """
+        outcome = Outcome()
+        waiting = self._core._swap()
+        waiting.reverse()  # the oldest is the last
+        payload: Payload | None = None
+        try:
+            while waiting:
+                payload = waiting.pop()
+                if exporter is None:
+                    self._settle(payload, NO_EXPORTER, outcome)
+                elif not self._attempt(payload, exporter, deadline_ns, outcome):
+                    waiting.append(payload)
+                    break
+            payload = None
+        finally:
+            if payload is not None:  # an exception, such as KeyboardInterrupt in a main thread
+                self._settle(payload, "unconfirmed", outcome)
+            for each in waiting:  # the newest first, so that the oldest is in front again
+                self._put_back(each, outcome)
+        return outcome
+
+    def drop_rest(self) -> None:
+        """Drop what is still buffered, for the reason that kept it from being delivered."""
+        outcome = Outcome()
+        for payload in self._core._swap():
+            self._settle(payload, self._last_reason, outcome)
+
+    def _attempt(
+        self, payload: Payload, exporter: Exporter, deadline_ns: int | None, outcome: Outcome
+    ) -> bool:
+        """Try to deliver `payload`. Returns False if it is not settled but must be put back."""
+        timeout_s = self._time_for(payload, deadline_ns)
+        if timeout_s <= 0.0:
+            return self._give_up(payload, outcome)
+        result = exporter.export(payload, payload.trace_count, timeout_s)
+        if result.rates is not None:
+            self._core._set_rates(result.rates)
+        if result.use_version is not None:
+            self._core._set_api_version(result.use_version)
+        if result.status == "retry":
+            self._last_reason = result.reason
+            self._warn_retry(result, outcome)
+            if self._may_try_again(payload, result):
+                return self._give_up(payload, outcome)
+            self._settle(payload, result.reason, outcome)
+            return True
+        self._settle(payload, result.status, outcome)
+        if result.status == "sent":
+            self._last_reason = DEADLINE
+        else:
+            self._warn_lost(payload, result, outcome)
+        return True
+
+    def _give_up(self, payload: Payload, outcome: Outcome) -> bool:
+        """Settle `payload` if there is no later; returns whether it did."""
+        if self.final_ns is None or monotonic_ns() < self.final_ns:
+            return False
+        self._settle(payload, self._last_reason, outcome)
+        return True
+
+    def _time_for(self, payload: Payload, deadline_ns: int | None) -> float:
+        timeout_s = self._timeout_s + payload.nbytes / _SEND_BYTES_PER_S
+        for limit_ns in (deadline_ns, self.final_ns):
+            if limit_ns is not None:
+                timeout_s = min(timeout_s, (limit_ns - monotonic_ns()) / 1e9)
+        return timeout_s
+
+    def _may_try_again(self, payload: Payload, result: ExportResult) -> bool:
+        if self.final_ns is not None:
+            return not result.hopeless
+        if result.reason == "unreachable":
+            return True  # an agent that is away costs nothing; the buffer has its bound
+        if payload is not self._refused:
+            self._refused, self._refusals = payload, 0
+        self._refusals += 1
+        return self._refusals < _REFUSED_ATTEMPTS
+
+    def _put_back(self, payload: Payload, outcome: Outcome) -> None:
+        outcome.delivered = False
+        if self._core._unswap(payload):
+            outcome.put_back = True
+        else:
+            self._settle(payload, self._last_reason, outcome)
+
+    def _settle(self, payload: Payload, status: str, outcome: Outcome) -> None:
+        self._core._settle(payload, status)
+        if payload is self._refused:
+            self._refused = None
+        if status != "sent":
+            self.lost += 1
+            outcome.delivered = False
+
+    def _warn_retry(self, result: ExportResult, outcome: Outcome) -> None:
+        text = f"traces cannot be sent to the agent at {self._agent}: {result.detail}"
+        outcome.warnings.append(("agent unreachable", f"{text}; they are kept as space allows"))
+
+    def _warn_lost(self, payload: Payload, result: ExportResult, outcome: Outcome) -> None:
+        agent, count = self._agent, payload.trace_count
+        if result.status == "unconfirmed":
+            text = f"{count} traces were sent to {agent}, but it is not known whether they arrived"
+        else:
+            text = f"{count} traces were dropped ({result.status}), the agent being {agent}"
+        outcome.warnings.append((f"agent {result.status}", f"{text}: {result.detail}"))
+
+
+def warn_all(outcome: Outcome) -> None:
+    """Log the warnings of a round. Log handlers run here, so no lock may be held."""
+    for cause, message in outcome.warnings:
+        _log.warn(cause, message)
+
+
+def _origin(config: Config) -> str:
+    source = config.source("agent_url")
+    if source == "default":
+        return "the default address"
+    return f"from {source.removeprefix('env ')}" if source != "code" else "set by the program"

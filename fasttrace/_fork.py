@@ -1,0 +1,100 @@
+"""Forking without deadlock, duplicate or loss.
+
+Three rules:
+
+* What must not be cut in two by a fork happens while `gate` is held, and a fork waits for the gate:
+  the step that imports the transport modules (a child would for ever wait for the import lock of a
+  thread it does not have), and calls into the TLS library.
+* In the child every registered flusher drops its connection, its locks and its thread, and the
+  tracer's buffers are emptied: what was buffered leaves from the parent only.
+* A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import get_ident
+from _weakref import ref
+
+from fasttrace._span import NativeLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fasttrace.flusher import Flusher
+
+_GATE_WAIT_S = 2.0  # a fork is never delayed longer, whatever is wrong
+
+
+class _Gate:
+    """A lock that can be renewed in place, so that modules may keep a reference to it."""
+
+    def __init__(self) -> None:
+        self._lock = NativeLock()
+        self._forker: int | None = None  # the thread that holds the gate while it forks
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._lock.locked():
+            self._lock.release()
+
+    def close_for_fork(self) -> None:
+        if self._lock.acquire(_GATE_WAIT_S):
+            self._forker = get_ident()
+
+    def open_after_fork(self) -> None:
+        if self._forker == get_ident():
+            self._forker = None
+            self._lock.release()
+
+    def renew(self) -> None:
+        self._lock = NativeLock()
+        self._forker = None
+
+
+#: Held during what a fork must not interrupt.
+gate = _Gate()
+
+_in_child: list[Callable[[], None]] = []
+_flushers: dict[int, ref[Flusher]] = {}
+_pid = os.getpid()
+
+
+def call_in_child(function: Callable[[], None]) -> None:
+    """Have `function` called in each forked child, before any flusher is told."""
+    _in_child.append(function)
+
+
+def register(flusher: Flusher) -> None:
+    """Have `flusher` told, for as long as it lives, when it finds itself in a forked child."""
+    key = id(flusher)
+    _flushers[key] = ref(flusher, lambda _: _flushers.pop(key, None))
+
+
+def check_process() -> None:
+    """Do now what a fork without Python hooks left undone."""
+    if os.getpid() != _pid:
+        _after_in_child()
+
+
+def _after_in_child() -> None:
+    global _pid
+    _pid = os.getpid()
+    gate.renew()
+    for function in _in_child:
+        function()
+    for reference in list(_flushers.values()):
+        flusher = reference()
+        if flusher is not None:
+            flusher.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=gate.close_for_fork,
+        after_in_parent=gate.open_after_fork,
+        after_in_child=_after_in_child,
+    )

@@ -1,0 +1,318 @@
+"""A small HTTP/1.1 client for one server: POST, keep-alive, one deadline for everything.
+
+It follows RFC 9112 as far as a client that never asks for anything unusual needs it. The standard
+library's client is not used because it imports 45 modules (among them `ssl` and `socket`, which
+`gevent` wants to patch before anyone has them) and knows timeouts of single calls only. Proxies
+and redirects are not followed: traces go to the agent that was named, or nowhere.
+"""
+
+from __future__ import annotations
+
+from fasttrace._fork import gate
+from fasttrace._resolve import Resolver
+from fasttrace._span import monotonic_ns
+from fasttrace._stream import PlainStream, TlsStream, connect_tcp, connect_unix, make_tls_context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from fasttrace._stream import Buffer
+
+MAX_BODY_BYTES = 1 << 20  # of a response; a longer one is not read
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_INTERIM_RESPONSES = 10  # "100 Continue" and the like
+_JOIN_BYTES = 64 * 1024  # a smaller request leaves in one piece, which is one packet where it fits
+_EARLY_RESPONSE_NS = 50_000_000
+
+
+class BadResponse(Exception):
+    """What the server sent is not HTTP."""
+
+
+class NoResponse(Exception):
+    """The request was sent in full, and no response came.
+
+    * received: how many bytes of one had come
+    * cut: whether the connection ended; else the time did, or what came was not HTTP
+    """
+
+    def __init__(self, cause: Exception, received: int) -> None:
+        super().__init__(str(cause) or type(cause).__name__)
+        self.received = received
+        self.cut = isinstance(cause, EOFError | ConnectionError)
+
+
+class Response:
+    """Status and body of an answer. `body` is None if it was too long or did not arrive whole."""
+
+    __slots__ = ("body", "keep_alive", "status")
+
+    def __init__(self, status: int, body: bytes | None, keep_alive: bool) -> None:
+        self.status = status
+        self.body = body
+        self.keep_alive = keep_alive
+
+
+class Target:
+    """The parts of an agent URL.
+
+    Raises ValueError if the URL names no host, or a port that is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.scheme, _, rest = url.partition("://")
+        self.host = ""
+        self.port = 0
+        self.socket_path = ""
+        self.prefix = ""
+        if self.scheme == "unix":
+            self.socket_path = rest
+            self.host_header = "localhost"
+            return
+        authority, slash, path = rest.partition("/")
+        self.prefix = (slash + path).partition("?")[0].partition("#")[0].rstrip("/")
+        self.host_header = authority.rpartition("@")[2]
+        self.host, port = _split_port(self.host_header)
+        if not self.host:
+            raise ValueError("the URL names no host")
+        if not (self.host_header + self.prefix).isascii() or set(rest) & set(" \r\n\t"):
+            raise ValueError("the URL has characters that must be escaped")
+        self.port = _port_number(port) if port else {"http": 80, "https": 443}[self.scheme]
+
+
+def _split_port(authority: str) -> tuple[str, str]:
+    if authority.startswith("["):
+        host, _, port = authority[1:].partition("]")
+        return host, port.removeprefix(":")
+    host, _, port = authority.partition(":")
+    return host, port
+
+
+def _port_number(text: str) -> int:
+    if text.isdigit() and 0 < int(text[:6]) < 65536:
+        return int(text)
+    raise ValueError(f"{text!r} is no port number")
+
+
+class HttpClient:
+    """One connection to one server, opened when needed. Used by one thread at a time."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._resolver = Resolver()
+        self._stream: PlainStream | TlsStream | None = None
+        self._tls_context: ssl.SSLContext | None = None
+        if target.scheme == "https":
+            self._tls_context = make_tls_context()
+        #: whether the open connection has already carried a request
+        self.reused = False
+
+    def open(self, deadline_ns: int) -> None:
+        """Make sure of a connection, keeping the one there is unless the server has closed it.
+
+        Raises OSError (refused, timeout, unknown name, TLS failure).
+        """
+        if self._stream is not None:
+            if not self._stream.is_stale():
+                return
+            self.close()
+        target = self._target
+        self.reused = False
+        if target.scheme == "unix":
+            self._stream = connect_unix(target.socket_path, deadline_ns)
+            return
+        addresses = self._resolver.find(target.host, target.port, deadline_ns)
+        plain = connect_tcp(addresses, deadline_ns)
+        self._stream = plain
+        if target.scheme == "https":
+            try:
+                self._start_tls(plain, deadline_ns)
+            except Exception:
+                self.close()
+                raise
+
+    def _start_tls(self, plain: PlainStream, deadline_ns: int) -> None:
+        if self._tls_context is None:
+            with gate:
+                self._tls_context = make_tls_context()
+        tls = TlsStream(plain, self._tls_context, self._target.host)
+        self._stream = tls
+        tls.handshake(deadline_ns)
+
+    def send(
+        self, path: str, headers: Sequence[str], body: Sequence[Buffer], deadline_ns: int
+    ) -> None:
+        """Send a POST in full, or raise OSError. `headers` are lines without their end."""
+        stream = self._open_stream()
+        lines = [f"POST {self._target.prefix}{path} HTTP/1.1", f"Host: {self._target.host_header}"]
+        head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
+        pieces: list[Buffer] = [memoryview(piece).cast("B") for piece in (head, *body)]
+        if sum(map(len, pieces)) <= _JOIN_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            stream.send_all(piece, deadline_ns)
+
+    def receive(self, deadline_ns: int) -> Response:
+        """Return the response to what was sent. Raises NoResponse."""
+        reader = _Reader(self._open_stream(), deadline_ns)
+        try:
+            response = reader.response()
+        except (OSError, EOFError, BadResponse) as error:
+            raise NoResponse(error, reader.received) from None
+        self.reused = True
+        if not response.keep_alive or reader.has_more():
+            self.close()
+        return response
+
+    def receive_early(self) -> Response | None:
+        """Return what the server said instead of reading the whole request; None if nothing."""
+        try:
+            return self.receive(monotonic_ns() + _EARLY_RESPONSE_NS)
+        except NoResponse:
+            return None
+
+    def _open_stream(self) -> PlainStream | TlsStream:
+        if self._stream is None:
+            raise ConnectionError("the connection was closed")
+        return self._stream
+
+    def interrupt(self) -> None:
+        """Called by another thread: end what this client is waiting for."""
+        stream = self._stream
+        if stream is not None:
+            stream.interrupt()
+
+    def close(self) -> None:
+        """Close the connection; the next `open` makes another."""
+        stream, self._stream = self._stream, None
+        self.reused = False
+        if stream is not None:
+            stream.close()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's connection, look-ups and TLS state without touching the parent's."""
+        self.close()
+        self._resolver = Resolver()
+        self._tls_context = None
+
+
+class _Reader:
+    """Reads one response from a stream."""
+
+    def __init__(self, stream: PlainStream | TlsStream, deadline_ns: int) -> None:
+        self._stream = stream
+        self._deadline_ns = deadline_ns
+        self._buffer = bytearray()
+        self.received = 0  # bytes
+
+    def response(self) -> Response:
+        for _ in range(_MAX_INTERIM_RESPONSES):
+            version, status = _parse_status(self._line())
+            headers = self._headers()
+            if status >= 200:
+                break
+        else:
+            raise BadResponse("too many interim responses")
+        connection = headers.get("connection", "").lower()
+        keep_alive = "close" not in connection if version != "1.0" else "keep-alive" in connection
+        # From here on the outcome is known, and nothing that goes wrong changes it.
+        try:
+            body, ended = self._body(status, headers)
+        except (OSError, EOFError, BadResponse):
+            body, ended = None, True
+        return Response(status, body, keep_alive and not ended)
+
+    def has_more(self) -> bool:
+        """Whether more than the response has come, which nobody asked for."""
+        return bool(self._buffer)
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        left = _MAX_HEAD_BYTES
+        while line := self._line():
+            left -= len(line)
+            if left < 0:
+                raise BadResponse("the header is too long")
+            name, colon, value = line.partition(b":")
+            if not colon or not name or name != name.strip():
+                raise BadResponse("not a header line")
+            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+        return headers
+
+    def _body(self, status: int, headers: dict[str, str]) -> tuple[bytes | None, bool]:
+        """Return the body and whether the connection is of no more use after it."""
+        if status in (204, 304):
+            return b"", False
+        coding = headers.get("transfer-encoding", "identity").lower()
+        if coding == "chunked":
+            return self._chunks()
+        if coding != "identity":
+            return None, True
+        length = headers.get("content-length")
+        if length is None:
+            return self._rest()
+        if not length.isdigit() or int(length[:8]) > MAX_BODY_BYTES:
+            return None, True
+        return self._exactly(int(length)), False
+
+    def _chunks(self) -> tuple[bytes | None, bool]:
+        body = bytearray()
+        while size := _chunk_size(self._line()):
+            if len(body) + size > MAX_BODY_BYTES:
+                return None, True
+            body += self._exactly(size)
+            if self._line():
+                raise BadResponse("a chunk has no end")
+        self._headers()  # trailers
+        return bytes(body), False
+
+    def _rest(self) -> tuple[bytes | None, bool]:
+        while len(self._buffer) <= MAX_BODY_BYTES:
+            try:
+                self._fill()
+            except EOFError:
+                return self._exactly(len(self._buffer)), True
+        return None, True
+
+    def _line(self) -> bytes:
+        start = 0
+        while (end := self._buffer.find(b"\n", start)) < 0:
+            start = len(self._buffer)
+            if start > _MAX_HEAD_BYTES:
+                raise BadResponse("a line is too long")
+            self._fill()
+        return self._exactly(end + 1).rstrip(b"\r\n")
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            self._fill()
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def _fill(self) -> None:
+        data = self._stream.receive(self._deadline_ns)
+        if not data:
+            raise EOFError("the connection was closed before the response was complete")
+        self.received += len(data)
+        self._buffer += data
+
+
+def _parse_status(line: bytes) -> tuple[str, int]:
+    protocol, _, rest = line.partition(b" ")
+    code = rest[:3]
+    if not protocol.startswith(b"HTTP/1.") or not code.isdigit() or rest[3:4] not in (b"", b" "):
+        raise BadResponse("not an HTTP response")
+    return protocol[5:].decode("latin-1"), int(code)
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    if not digits or len(digits) > 8:
+        raise BadResponse("not a chunk size")
+    try:
+        return int(digits, 16)
+    except ValueError:
+        raise BadResponse("not a chunk size") from None

@@ -1,0 +1,206 @@
+"""Byte streams to the agent that keep one total deadline.
+
+They use the C socket type itself. It needs no `socket` module (so that `gevent` and `eventlet` find
+it unimported when they patch), it is never a patched one, and every call gets what is left of the
+deadline as its timeout: a peer that sends a byte a second cannot stretch it.
+"""
+
+from __future__ import annotations
+
+import _socket
+
+from fasttrace._fork import gate
+from fasttrace._span import monotonic_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+    from fasttrace._resolve import Address
+
+    Buffer = bytes | bytearray | memoryview
+
+_SEND_BYTES = 256 * 1024  # at most this much in one system call
+_RECEIVE_BYTES = 64 * 1024
+
+
+def remaining_s(deadline_ns: int) -> float:
+    """Return the seconds left until `deadline_ns` (monotonic). Raises TimeoutError if none are."""
+    left_ns = deadline_ns - monotonic_ns()
+    if left_ns <= 0:
+        raise TimeoutError("timed out")
+    return max(left_ns / 1e9, 0.001)  # 0 would mean "do not block", with another error
+
+
+class PlainStream:
+    """A connected TCP or Unix socket."""
+
+    def __init__(self, socket: _socket.socket) -> None:
+        self._socket = socket
+
+    def send_all(self, data: Buffer, deadline_ns: int) -> None:
+        """Send all of `data`. Raises TimeoutError or another OSError; some may be sent then."""
+        view = memoryview(data).cast("B")
+        while view:
+            self._socket.settimeout(remaining_s(deadline_ns))
+            view = view[self._socket.send(view[:_SEND_BYTES]) :]
+
+    def receive(self, deadline_ns: int) -> bytes:
+        """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
+        self._socket.settimeout(remaining_s(deadline_ns))
+        return self._socket.recv(_RECEIVE_BYTES)
+
+    def is_stale(self) -> bool:
+        """Whether the idle connection is of no more use: closed by the peer, or out of step."""
+        self._socket.settimeout(0.0)
+        try:
+            self._socket.recv(1, _socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            pass
+        return True
+
+    def interrupt(self) -> None:
+        """Make a thread that waits in this stream go on, with an error or the end of the data."""
+        try:
+            self._socket.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the connection. In a forked child this leaves the parent's alone."""
+        try:
+            self._socket.close()
+        except OSError:
+            pass
+
+
+class TlsStream:
+    """TLS over a PlainStream.
+
+    The TLS engine works on memory buffers, under the fork gate: a fork never finds a lock of the
+    TLS library held by a thread that the child does not have.
+    """
+
+    def __init__(self, plain: PlainStream, context: ssl.SSLContext, host: str) -> None:
+        import ssl  # loaded by make_tls_context
+
+        self._plain = plain
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._want_read = ssl.SSLWantReadError
+        self._closed = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+        with gate:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def handshake(self, deadline_ns: int) -> None:
+        """Agree on keys and verify the peer. Raises ssl.SSLError, TimeoutError, OSError."""
+        while True:
+            with gate:
+                try:
+                    self._tls.do_handshake()
+                    wait = False
+                except self._want_read:
+                    wait = True
+                finally:
+                    ready = self._outgoing.read()
+            self._plain.send_all(ready, deadline_ns)
+            if not wait:
+                return
+            self._feed(deadline_ns)
+
+    def send_all(self, data: Buffer, deadline_ns: int) -> None:
+        """Send all of `data`; as PlainStream.send_all."""
+        view = memoryview(data).cast("B")
+        while view:
+            with gate:
+                try:
+                    done = self._tls.write(view[:_SEND_BYTES])
+                except self._want_read:
+                    done = 0
+                ready = self._outgoing.read()
+            self._plain.send_all(ready, deadline_ns)
+            if not done:
+                self._feed(deadline_ns)
+            view = view[done:]
+
+    def receive(self, deadline_ns: int) -> bytes:
+        """Return what has arrived, b"" at the end; as PlainStream.receive."""
+        while True:
+            with gate:
+                try:
+                    return self._tls.read(_RECEIVE_BYTES)
+                except self._closed:
+                    return b""
+                except self._want_read:
+                    ready = self._outgoing.read()
+            self._plain.send_all(ready, deadline_ns)
+            self._feed(deadline_ns)
+
+    def _feed(self, deadline_ns: int) -> None:
+        data = self._plain.receive(deadline_ns)
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def is_stale(self) -> bool:
+        """Whether the idle connection is of no more use; as PlainStream.is_stale."""
+        # Unread data may be a session ticket, which does not matter. It would have arrived with
+        # the first response, so after that unread data means the end or nonsense.
+        return self._plain.is_stale()
+
+    def interrupt(self) -> None:
+        """Make a thread that waits in this stream go on; as PlainStream.interrupt."""
+        self._plain.interrupt()
+
+    def close(self) -> None:
+        """Close the connection without a word: a forked child must not end the parent's session."""
+        self._plain.close()
+
+
+def make_tls_context() -> ssl.SSLContext:
+    """Return what verifies servers: the system's authorities, or those of SSL_CERT_FILE/_DIR."""
+    import ssl
+
+    return ssl.create_default_context()
+
+
+def connect_tcp(addresses: list[Address], deadline_ns: int) -> PlainStream:
+    """Connect to the first of `addresses` that answers.
+
+    Each address gets an equal share of the time that is left. Raises the last OSError.
+    """
+    error: OSError = OSError("no address")
+    for index, (family, address) in enumerate(addresses):
+        socket = None
+        try:
+            socket = _socket.socket(family, _socket.SOCK_STREAM)
+            socket.settimeout(remaining_s(deadline_ns) / (len(addresses) - index))
+            socket.connect(address)
+            socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+            return PlainStream(socket)
+        except OSError as failure:
+            # "refused" of the second address must not hide the timeout of the first, which may
+            # still be worth a retry.
+            if index == 0 or not isinstance(error, TimeoutError):
+                error = failure
+            if socket is not None:
+                socket.close()
+    raise error
+
+
+def connect_unix(path: str, deadline_ns: int) -> PlainStream:
+    """Connect to the Unix socket at `path`. Raises OSError."""
+    family = getattr(_socket, "AF_UNIX", None)
+    if family is None:
+        raise OSError("this system has no Unix sockets")
+    socket = _socket.socket(family, _socket.SOCK_STREAM)
+    try:
+        socket.settimeout(remaining_s(deadline_ns))
+        socket.connect(path)
+    except OSError:
+        socket.close()
+        raise
+    return PlainStream(socket)

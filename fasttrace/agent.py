@@ -1,0 +1,265 @@
+"""Delivering one payload to the Datadog agent, and saying what came of it.
+
+The facts about requests and replies are those of the trace agent (`/v0.4/traces`, `/v0.5/traces`).
+What can be sent again without the risk of a duplicate is reported as "retry"; the flusher decides
+when. This module is imported by the flusher's thread, never by `import fasttrace`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from fasttrace._address import without_password
+from fasttrace._http import HttpClient, NoResponse, Response, Target
+from fasttrace._parse import is_header_name, is_header_value
+from fasttrace._span import monotonic_ns
+from fasttrace.container import container_headers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from fasttrace._stream import Buffer
+    from fasttrace.config import Config
+
+    class AnyPayload(Protocol):
+        """What the exporter needs of a payload."""
+
+        @property
+        def api_version(self) -> str:
+            """Either "v0.4" or "v0.5"."""
+
+        def buffers(self) -> Sequence[Buffer]:
+            """The pieces of the body, in order."""
+
+
+_RETRIED_STATUS = (408, 429, 503)  # the agent has refused before it read the traces
+_UNKNOWN_ENDPOINT_STATUS = (404, 415)
+
+
+class ExportResult:
+    """What came of one payload.
+
+    * status: "sent" (the agent took it), "unconfirmed" (sent in full, but whether the agent took it
+      is not known), "retry" (the agent certainly has not taken it; it may be sent again), or the
+      reason why it is dropped: "refused_<HTTP status>", "bad_address", "not_encodable"
+    * reason: for "retry", the drop reason if it is not tried again: "unreachable", "not_sent",
+      "refused_<HTTP status>"
+    * hopeless: for "retry", whether another attempt within the next seconds is pointless
+    * rates: the sampling rates the agent asks for, by "service:<name>,env:<name>"; None: no change
+    * http_status: of the reply, None without one
+    * detail: what went wrong, for people; never holds anything from the traces
+    * use_version: "v0.4" if the agent cannot read the payload's version, else None
+    """
+
+    __slots__ = ("detail", "hopeless", "http_status", "rates", "reason", "status", "use_version")
+
+    def __init__(
+        self,
+        status: str,
+        *,
+        reason: str = "",
+        hopeless: bool = False,
+        rates: dict[str, float] | None = None,
+        http_status: int | None = None,
+        detail: str = "",
+    ) -> None:
+        self.status = status
+        self.reason = reason or status
+        self.hopeless = hopeless
+        self.rates = rates
+        self.http_status = http_status
+        self.detail = detail
+        self.use_version: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ExportResult({self.status!r}, reason={self.reason!r}, detail={self.detail!r})"
+
+
+class AgentExporter:
+    """Sends payloads to the agent at `config.agent_url`. Used by one thread at a time."""
+
+    def __init__(self, config: Config) -> None:
+        self._max_bytes = config.payload_max_bytes
+        self._shown_url = without_password(config.agent_url)
+        self._headers = _constant_headers(config)
+        self._client: HttpClient | None = None
+        self._address_error = ""
+        self._only_v04 = False
+        if config.api_version == "v0.5":
+            import fasttrace.transcode  # noqa: F401 # now, because later a fork would not wait
+        try:
+            self._client = HttpClient(Target(config.agent_url))
+        except ValueError as error:
+            self._address_error = str(error)
+
+    def export(self, payload: AnyPayload, trace_count: int, timeout_s: float) -> ExportResult:
+        """Try to deliver `payload`, which holds `trace_count` chunks, within `timeout_s` seconds.
+
+        The time includes name look-up, connecting, sending and the reply. Never raises.
+        """
+        deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
+        try:
+            return self._export(payload, trace_count, deadline_ns)
+        except Exception as error:
+            # Not foreseen, so nothing is known about what the agent has.
+            self.close()
+            return ExportResult("unconfirmed", detail=_describe(error))
+
+    def _export(self, payload: AnyPayload, trace_count: int, deadline_ns: int) -> ExportResult:
+        if payload.api_version == "v0.5" and not self._only_v04:
+            result = self._post("/v0.5/traces", payload.buffers(), trace_count, deadline_ns)
+            if result.http_status not in _UNKNOWN_ENDPOINT_STATUS:
+                return result
+            self._only_v04 = True
+        if payload.api_version == "v0.5":
+            result = self._export_as_v04(payload, deadline_ns)
+            result.use_version = "v0.4"
+            return result
+        return self._post("/v0.4/traces", payload.buffers(), trace_count, deadline_ns)
+
+    def _export_as_v04(self, payload: AnyPayload, deadline_ns: int) -> ExportResult:
+        from fasttrace.transcode import v05_to_v04
+
+        try:
+            bodies = v05_to_v04(b"".join(payload.buffers()), self._max_bytes)
+        except Exception as error:
+            return ExportResult("not_encodable", detail=_describe(error))
+        result = ExportResult("sent")
+        for index, body in enumerate(bodies):
+            result = self._post("/v0.4/traces", [body.data], body.trace_count, deadline_ns)
+            if result.status != "sent":
+                # Some of it has arrived: sending all of it again would make duplicates.
+                return ExportResult("unconfirmed", detail=result.detail) if index else result
+        return result
+
+    def _post(
+        self, path: str, body: Sequence[Buffer], trace_count: int, deadline_ns: int
+    ) -> ExportResult:
+        client = self._client
+        if client is None:
+            return ExportResult("bad_address", detail=self._address_error)
+        length = sum(memoryview(piece).nbytes for piece in body)
+        headers = [
+            *self._headers,
+            f"Content-Length: {length}",
+            f"X-Datadog-Trace-Count: {trace_count}",
+        ]
+        while True:  # a second time only after a connection that had been used before
+            try:
+                client.open(deadline_ns)
+            except OSError as error:
+                return _unreachable(error)
+            reused = client.reused
+            try:
+                client.send(path, headers, body, deadline_ns)
+            except OSError as error:
+                response = client.receive_early()
+                client.close()
+                if response is not None:
+                    return self._judge(response)
+                if reused and not isinstance(error, TimeoutError):
+                    continue
+                return ExportResult("retry", reason="not_sent", detail=_describe(error))
+            try:
+                return self._judge(client.receive(deadline_ns))
+            except NoResponse as failure:
+                client.close()
+                if reused and failure.cut and not failure.received:
+                    continue
+                return ExportResult("unconfirmed", detail=str(failure))
+
+    def _judge(self, response: Response) -> ExportResult:
+        status = response.status
+        if 200 <= status < 300:
+            return ExportResult("sent", http_status=status, rates=read_rates(response.body))
+        refused = f"refused_{status}"
+        detail = f"HTTP status {status}"
+        if status in _RETRIED_STATUS:
+            return ExportResult("retry", reason=refused, http_status=status, detail=detail)
+        return ExportResult(refused, http_status=status, detail=detail)
+
+    def __repr__(self) -> str:
+        return f"AgentExporter({self._shown_url})"
+
+    def interrupt(self) -> None:
+        """Called by another thread: end a wait for the agent, with whatever outcome."""
+        if self._client is not None:
+            self._client.interrupt()
+
+    def close(self) -> None:
+        """Close the connection; the next export opens another."""
+        if self._client is not None:
+            self._client.close()
+
+    def after_fork_in_child(self) -> None:
+        """Drop what belongs to the parent process."""
+        if self._client is not None:
+            self._client.after_fork_in_child()
+
+
+def read_rates(body: bytes | None) -> dict[str, float] | None:
+    """Return the sampling rates in an agent's reply, None if it says nothing about them.
+
+    Old agents answer "OK". A reply that cannot be read counts as silence.
+    """
+    if not body or body.startswith(b"OK"):
+        return None
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    rates = reply.get("rate_by_service") if isinstance(reply, dict) else None
+    if not isinstance(rates, dict):
+        return None
+    return {
+        service: float(rate)
+        for service, rate in rates.items()
+        if isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1
+    }
+
+
+def _unreachable(error: OSError) -> ExportResult:
+    # A timeout may be a short overload. The others (refused, no such socket or name, no route, a
+    # wrong certificate) will not be different in a second.
+    hopeless = not isinstance(error, TimeoutError | BlockingIOError)
+    return ExportResult("retry", reason="unreachable", hopeless=hopeless, detail=_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _constant_headers(config: Config) -> list[str]:
+    """Return the header lines that are the same in every request."""
+    from fasttrace._version import version
+
+    lines = [
+        "Content-Type: application/msgpack",
+        "Datadog-Meta-Lang: python",
+        "Datadog-Meta-Lang-Version: {}.{}.{}".format(*sys.version_info[:3]),
+        f"Datadog-Meta-Lang-Interpreter: {_interpreter()}",
+        f"Datadog-Meta-Tracer-Version: {version}",
+        "Datadog-Client-Computed-Top-Level: true",
+        "Datadog-Send-Real-Http-Status: 1",  # or an overloaded agent would answer 200
+        *container_headers(),
+    ]
+    if not config.reuse_connections:
+        lines.append("Connection: close")
+    more = dict(config.additional_headers)
+    if config.external_env:
+        more["Datadog-External-Env"] = config.external_env
+    lines += [
+        f"{name}: {value}"
+        for name, value in more.items()
+        if is_header_name(name) and is_header_value(value)
+    ]
+    return lines
+
+
+def _interpreter() -> str:
+    name = sys.implementation.name
+    return {"cpython": "CPython", "pypy": "PyPy"}.get(name, name)

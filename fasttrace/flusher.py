@@ -1,0 +1,347 @@
+"""The background thread that delivers finished traces.
+
+One `Flusher` serves one tracer. The core calls `start` when a chunk enters the empty buffer; from
+then on a native thread delivers what is buffered once in `flush_interval_s`, earlier if the buffer
+is half full. While there is nothing to send the thread sleeps, and after a minute it ends.
+
+A traced thread never waits for the network: only `flush`, `stop` and the exit of the process do,
+and no longer than they were told. They let the thread do the work, so that a signal handler that
+interrupts one of them can flush as well, and do it themselves only where there is no thread.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+
+from fasttrace import _exit, _fork, _log
+from fasttrace._delivery import Delivery, Outcome, warn_all
+from fasttrace._span import NativeEvent, NativeLock, monotonic_ns, start_native_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fasttrace._delivery import Exporter
+    from fasttrace._span import TracerCore
+    from fasttrace.config import Config
+
+DEFAULT_FLUSH_TIMEOUT_S = 5.0
+_IDLE_S = 60.0  # a thread without work ends after this
+_FLUSH_ATTEMPTS = 3  # of one flush()
+_FIRST_RETRY_S = 0.05  # while somebody waits for the result; doubled each time
+_LONGEST_URGENT_RETRY_S = 0.5
+_LONGEST_RETRY_S = 5.0  # in the background
+_WAIT_SLICE_NS = 100_000_000  # a waiting main thread handles signals this often
+_INTERRUPT_WAIT_NS = 50_000_000  # for a thread whose connection has been cut to end
+
+
+class _Ticket:
+    """Somebody who waits until everything buffered now has been dealt with."""
+
+    __slots__ = ("attempts", "delivered", "done")
+
+    def __init__(self) -> None:
+        self.done = NativeEvent()
+        self.delivered = False
+        self.attempts = 0
+
+
+class Flusher:
+    """Delivers the finished traces of `core` with `exporter`.
+
+    With `exporter` None an AgentExporter is made in the background thread, where its imports
+    delay nobody.
+    """
+
+    def __init__(self, core: TracerCore, exporter: Exporter | None, config: Config) -> None:
+        self._core = core
+        self._config = config
+        self._exporter = exporter
+        self._tried_to_load = exporter is not None
+        self._delivery = Delivery(core, config)
+        self._reset()
+        _fork.register(self)
+
+    def _reset(self) -> None:
+        """Begin without a thread and with new locks."""
+        self._start_lock = NativeLock()
+        self._export_lock = NativeLock()  # held by the thread that talks to the exporter
+        self._export_thread: int | None = None
+        self._thread: int | None = None  # the background thread's id
+        self._alive = False  # a background thread has been started and has not ended
+        self._parked = False  # it sleeps until `start`, because there is nothing to send
+        self._nudge = NativeEvent()  # wakes it, besides the core's `_wake`
+        self._ended = NativeEvent()
+        self._tickets: list[_Ticket] = []
+        self._failures = 0  # rounds in a row that put something back
+
+    @property
+    def exit_timeout_s(self) -> float:
+        """How long this flusher may delay the end of the process, in seconds."""
+        return self._config.exit_timeout_s
+
+    @property
+    def sigterm_enabled(self) -> bool:
+        """Whether this flusher wants SIGTERM handled."""
+        return self._config.sigterm_enabled
+
+    # -- called by any thread ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make sure that what is buffered will be sent.
+
+        Does not wait for anything, unless the process is exiting: then it sends, in this thread.
+        """
+        _fork.check_process()
+        if _exit.began():
+            self._send_late()
+            return
+        if not self._start_lock.acquire(0):
+            return  # another thread, or what this call interrupts, is at it
+        try:
+            self._core._flusher_running = True
+            self._delivery.final_ns = None
+            if self._alive:
+                self._parked = False
+                self._nudge.set()
+                return
+            _exit.watch(self)
+            self._ended = NativeEvent()
+            self._alive = True
+            start_native_thread(self._run)
+        except Exception as error:
+            self._alive = self._core._flusher_running = False
+            _log.warn("flusher thread", f"no thread to send traces could be started: {error}")
+        finally:
+            self._start_lock.release()
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Send what is finished, and wait for that at most `timeout_s` seconds (None: 5).
+
+        Returns whether all of it has reached the agent. What has not is sent later, if it can be.
+        """
+        _fork.check_process()
+        if get_ident() in (self._thread, self._export_thread):
+            return False  # called by a log handler or signal handler that interrupts the sending
+        if self._is_idle():
+            return True
+        timeout_s = DEFAULT_FLUSH_TIMEOUT_S if timeout_s is None else timeout_s
+        deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
+        ticket = _Ticket()
+        self._tickets.append(ticket)
+        self._wake_thread()
+        while self._alive and not _exit.began():
+            if ticket.done.wait(_slice_s(deadline_ns)):
+                return ticket.delivered
+            if monotonic_ns() >= deadline_ns:
+                return False
+        if ticket in self._tickets:
+            self._tickets.remove(ticket)
+        return self._deliver_here(deadline_ns)
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Send what is finished within `timeout_s` seconds (None: `exit_timeout_s`), then end.
+
+        What cannot be delivered by then is dropped and counted. Returns whether all of it was
+        delivered. A later `start` begins anew.
+        """
+        _fork.check_process()
+        timeout_s = self._config.exit_timeout_s if timeout_s is None else timeout_s
+        self.request_stop(monotonic_ns() + int(timeout_s * 1e9))
+        return self.finish_stop()
+
+    def request_stop(self, deadline_ns: int) -> None:
+        """Begin to stop, by `deadline_ns` (monotonic); `finish_stop` waits for the end."""
+        self._delivery.final_ns = deadline_ns
+        self._wake_thread()
+
+    def finish_stop(self) -> bool:
+        """Wait until the flusher has stopped or its deadline has passed; drop what is left then."""
+        deadline_ns = self._delivery.final_ns
+        if deadline_ns is None or get_ident() in (self._thread, self._export_thread):
+            return False
+        lost = self._delivery.lost
+        while self._alive and not self._ended.wait(_slice_s(deadline_ns)):
+            if monotonic_ns() >= deadline_ns:
+                self._call_exporter("interrupt")
+                self._ended.wait(_INTERRUPT_WAIT_NS / 1e9)
+                break
+        if self._core._buffered_bytes:
+            self._deliver_here(deadline_ns)
+            self._delivery.drop_rest()
+        if not self._alive:
+            self._let_go()
+        return self._delivery.lost == lost and not self._alive
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew in a forked child: the parent sends what was buffered, over its connection."""
+        self._core._after_fork_child()
+        self._core._flusher_running = False
+        self._delivery.final_ns = None
+        self._reset()
+        self._call_exporter("after_fork_in_child")
+
+    # -- the background thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._thread = get_ident()
+        try:
+            self._load()
+            while self._wait():
+                tickets, self._tickets = self._tickets, []
+                outcome = self._round(None)
+                if outcome is not None:
+                    self._answer(tickets, outcome)
+        finally:
+            self._end()
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do. Returns False if the thread has to end."""
+        core = self._core
+        if self._failures:
+            self._nudge.wait(self._retry_delay_s())
+        elif not self._tickets and self._delivery.final_ns is None:
+            if not core._buffered_bytes and not self._park():
+                return False
+            core._wake.wait(self._config.flush_interval_s)
+            core._wake.clear()
+        self._nudge.clear()
+        return self._delivery.final_ns is None or not self._is_idle()
+
+    def _park(self) -> bool:
+        """Sleep until there is something to send. Returns False if that takes too long."""
+        core = self._core
+        self._parked = True
+        core._flusher_running = False  # so that the core calls `start` for the next chunk
+        # Looked at only now: whatever came before this line has not called `start`.
+        if core._buffered_bytes or self._tickets or self._delivery.final_ns is not None:
+            self._parked = False
+            core._flusher_running = True
+            return True
+        self._nudge.wait(_IDLE_S)
+        with self._start_lock:
+            if self._parked and not self._tickets and self._delivery.final_ns is None:
+                self._alive = False
+                return False
+            self._parked = False
+            return True
+
+    def _retry_delay_s(self) -> float:
+        if self._tickets or self._delivery.final_ns is not None:
+            attempts = min((each.attempts for each in self._tickets), default=self._failures)
+            return min(_FIRST_RETRY_S * 2.0 ** max(0, attempts - 1), _LONGEST_URGENT_RETRY_S)
+        # 75 % to 125 %, so that not all processes of a host come back at the same moment
+        jitter = 0.75 + monotonic_ns() // 1000 % 512 / 1024
+        doubled = self._config.flush_interval_s * 2.0 ** min(self._failures - 1, 16)
+        return min(doubled, _LONGEST_RETRY_S) * jitter
+
+    def _answer(self, tickets: list[_Ticket], outcome: Outcome) -> None:
+        """Tell those who wait what came of the round, unless another attempt may do better."""
+        for ticket in tickets:
+            ticket.attempts += 1
+            if (
+                outcome.put_back
+                and ticket.attempts < _FLUSH_ATTEMPTS
+                and self._delivery.final_ns is None
+            ):
+                self._tickets.append(ticket)
+            else:
+                ticket.delivered = outcome.delivered
+                ticket.done.set()
+
+    def _end(self) -> None:
+        self._thread = None
+        self._alive = self._parked = False
+        self._core._flusher_running = False
+        if self._core._buffered_bytes and self._delivery.final_ns is None:
+            self.start()  # a chunk came too late for this thread and too early for another
+        elif not self._core._buffered_bytes:
+            self._let_go()
+        self._ended.set()
+
+    # -- delivering --------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Import what sending needs, in one step that a fork waits for."""
+        if self._tried_to_load:
+            return
+        self._tried_to_load = True
+        try:
+            with _fork.gate:
+                from fasttrace.agent import AgentExporter
+
+                self._exporter = AgentExporter(self._config)
+        except Exception as error:
+            _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
+
+    def _round(self, deadline_ns: int | None) -> Outcome | None:
+        """Deliver what is buffered, as the only thread that does; None if it is not our turn."""
+        wait_s = -1.0  # no limit
+        if deadline_ns is not None:
+            wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
+        if not self._export_lock.acquire(wait_s):
+            return None
+        self._export_thread = get_ident()
+        try:
+            outcome = self._delivery.round(self._exporter, deadline_ns)
+        finally:
+            self._export_thread = None
+            self._export_lock.release()
+        self._failures = self._failures + 1 if outcome.put_back else 0
+        warn_all(outcome)
+        return outcome
+
+    def _deliver_here(self, deadline_ns: int) -> bool:
+        """Deliver from the calling thread, where there is no other to do it."""
+        self._load()
+        attempts = 0
+        while True:
+            outcome = self._round(deadline_ns)
+            if outcome is None:
+                return False
+            if not outcome.put_back:
+                return outcome.delivered
+            attempts += 1
+            if attempts >= _FLUSH_ATTEMPTS and self._delivery.final_ns is None:
+                return False
+            pause_s = min(_FIRST_RETRY_S * 2.0 ** (attempts - 1), _LONGEST_URGENT_RETRY_S)
+            if monotonic_ns() + int(pause_s * 1e9) >= deadline_ns:
+                return False
+            NativeEvent().wait(pause_s)
+
+    def _send_late(self) -> None:
+        """Send what was finished after exit began, as long as the exit may still take."""
+        if get_ident() in (self._thread, self._export_thread):
+            return  # whoever is interrupted here sends this as well
+        begin_ns, deadline_ns = _exit.take_budget()
+        self._delivery.final_ns = deadline_ns
+        try:
+            self._deliver_here(deadline_ns)
+            self._delivery.drop_rest()
+        finally:
+            _exit.spend_budget(begin_ns)
+
+    # -- odds and ends -----------------------------------------------------------------------------
+
+    def _is_idle(self) -> bool:
+        return not (self._core._buffered_bytes or self._tickets or self._export_thread is not None)
+
+    def _wake_thread(self) -> None:
+        self._nudge.set()
+        self._core._wake.set()
+
+    def _let_go(self) -> None:
+        self._call_exporter("close")
+        _exit.unwatch(self)
+
+    def _call_exporter(self, name: str) -> None:
+        """Call an exporter's method that it need not have."""
+        method = getattr(self._exporter, name, None)
+        if method is not None:
+            try:
+                method()
+            except Exception as error:
+                _log.debug(f"exporter.{name}() failed: {type(error).__name__}: {error}")
+
+
+def _slice_s(deadline_ns: int) -> float:
+    """Return how long to wait at once, in seconds: signals are handled between two waits."""
+    return max(0.0, min(_WAIT_SLICE_NS, deadline_ns - monotonic_ns()) / 1e9)
