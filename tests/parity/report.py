@@ -1,0 +1,146 @@
+"""Run every case under fasttrace and real ddtrace, and report on the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from parity.cases import ORACLES, Case, discover
+from parity.compare import Difference, Outcome, Row, compare
+from parity.differences import ROWS
+from parity.ids import IDS, NOT_APPLICABLE
+from parity.mutated import MUTATIONS
+from parity.oracle import TestAgent, fasttrace_library, oracle_library, run_cases
+
+
+@dataclass
+class Report:
+    """Outcomes and differences of one complete run."""
+
+    cases: list[Case]
+    theirs: dict[str, dict[str, Outcome]] = field(
+        default_factory=dict
+    )  # oracle version -> case -> outcome
+    explained: dict[tuple[str, str], list[tuple[Difference, Row]]] = field(default_factory=dict)
+    unexplained: dict[tuple[str, str], list[Difference]] = field(default_factory=dict)
+    caught: dict[str, list[Difference]] = field(
+        default_factory=dict
+    )  # mutation -> what it turned red
+
+    def pairs(self) -> Iterator[tuple[Case, str]]:
+        """Every comparison: a case and the oracle version."""
+        for case in self.cases:
+            for oracle in case.oracles:
+                yield case, oracle
+
+    def judge(self, ours: dict[str, Outcome]) -> None:
+        """Compare *ours* with the oracles' outcomes."""
+        for case, oracle in self.pairs():
+            found = compare(case.name, oracle, ours[case.name], self.theirs[oracle][case.name])
+            explained, unexplained = sort_out(found)
+            self.explained[case.name, oracle] = explained
+            self.unexplained[case.name, oracle] = unexplained
+
+    def unused_rows(self) -> list[Row]:
+        """Rows of the table that no comparison needed."""
+        used = {id(row) for items in self.explained.values() for _, row in items}
+        return [row for row in ROWS if id(row) not in used]
+
+    def text(self) -> str:
+        """The report for people."""
+        covered = {i for case in self.cases for i in case.covers}
+        lines = ["parity with ddtrace"]
+        lines.append(
+            f"  ids: {len(IDS)} in the index, {len(covered & set(IDS))} covered, {len(NOT_APPLICABLE)} not applicable, "
+            f"{len(without_script(self.cases))} without a script"
+        )
+        lines += [f"    without a script: {i}: {IDS[i]}" for i in without_script(self.cases)]
+        lines += [f"    not applicable: {i}: {reason}" for i, reason in NOT_APPLICABLE.items()]
+        for oracle in ORACLES:
+            keys = [key for key in self.explained if key[1] == oracle]
+            equal = sum(not self.explained[key] and not self.unexplained[key] for key in keys)
+            only_rows = sum(bool(self.explained[key]) and not self.unexplained[key] for key in keys)
+            wrong = sum(len(self.unexplained[key]) for key in keys)
+            everywhere = sum(
+                not self.unexplained[key] and all(row.case == "*" for _, row in self.explained[key])
+                for key in keys
+            )
+            lines.append(
+                f"  ddtrace {oracle}: {len(keys)} cases run, {equal} equal to the last key, "
+                f"{everywhere} equal but for rows that hold everywhere, {only_rows} as the table of deliberate "
+                f"differences says, unexplained differences {wrong}"
+            )
+        lines.append("  deliberate differences:")
+        counts: dict[int, int] = {}
+        for items in self.explained.values():
+            for _, row in items:
+                counts[id(row)] = counts.get(id(row), 0) + 1
+        lines += [
+            f"    {row.case} [{row.oracle}] {row.key}: {row.reason} ({counts.get(id(row), 0)} uses)"
+            for row in ROWS
+        ]
+        lines += [f"  UNEXPLAINED {d}" for items in self.unexplained.values() for d in items]
+        caught = sum(bool(items) for items in self.caught.values())
+        lines.append(f"  mutations: {len(MUTATIONS)}, caught {caught} of {len(self.caught)} run")
+        lines += [f"    not caught: {name}" for name, items in self.caught.items() if not items]
+        lines += [
+            f"    {name}: {len(items)} differences, first {items[0]}"[:240]
+            for name, items in self.caught.items()
+            if items
+        ]
+        return "\n".join(lines)
+
+
+def sort_out(found: list[Difference]) -> tuple[list[tuple[Difference, Row]], list[Difference]]:
+    """Differences that a row of the table explains, and the others."""
+    explained: list[tuple[Difference, Row]] = []
+    unexplained: list[Difference] = []
+    for difference in found:
+        row = next((row for row in ROWS if row.explains(difference)), None)
+        if row is None:
+            unexplained.append(difference)
+        else:
+            explained.append((difference, row))
+    return explained, unexplained
+
+
+def without_script(cases: list[Case]) -> list[str]:
+    """Ids that no case covers and that are not listed as not applicable."""
+    covered = {i for case in cases for i in case.covers}
+    return [i for i in IDS if i not in covered and i not in NOT_APPLICABLE]
+
+
+def run(pattern: str = "", mutations: bool = True) -> Report:
+    """The whole oracle: both versions, our side, and the mutations."""
+    report = Report(discover(pattern))
+    agent = TestAgent()
+    try:
+        jobs = [(fasttrace_library(), report.cases)]
+        jobs += [(oracle_library(v), [c for c in report.cases if v in c.oracles]) for v in ORACLES]
+        ours, *theirs = run_cases(agent, jobs)
+        report.theirs = dict(zip(ORACLES, theirs, strict=True))
+        report.judge(ours)
+        if mutations:
+            names = list(MUTATIONS)
+            jobs = []
+            for name in names:
+                wanted = MUTATIONS[name]
+                jobs.append(
+                    (fasttrace_library(name), [c for c in report.cases if c.name in wanted])
+                )
+            for name, outcome in zip(names, run_cases(agent, jobs), strict=True):
+                found: list[Difference] = []
+                for case, oracle in report.pairs():
+                    if case.name in outcome:
+                        found += sort_out(
+                            compare(
+                                case.name,
+                                oracle,
+                                outcome[case.name],
+                                report.theirs[oracle][case.name],
+                            )
+                        )[1]
+                report.caught[name] = found
+    finally:
+        agent.stop()
+    return report

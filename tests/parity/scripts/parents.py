@@ -1,0 +1,676 @@
+"""Parents, services, activation."""
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from ddtrace.trace import Context, tracer
+
+
+def _name(span):
+    return getattr(span, "name", span)
+
+
+def case_nested(say):
+    """trace() takes the active span as parent.
+
+    covers: 4.3.trace 2.1.top.absent 2.1.top.local-root 4.3.trace-id
+    """
+    with tracer.trace("root") as root:
+        with tracer.trace("child") as child:
+            with tracer.trace("grandchild") as grandchild:
+                say("ids", (child.parent_id == root.span_id, grandchild.parent_id == child.span_id))
+                say("trace", root.trace_id == child.trace_id == grandchild.trace_id)
+        with tracer.trace("sibling"):
+            pass
+    say("root parent", root.parent_id)
+
+
+def case_sequence(say):
+    """Traces one after the other are separate.
+
+    covers: 4.3.trace
+    """
+    ids = set()
+    for number in range(3):
+        with tracer.trace(f"root{number}") as span:
+            ids.add(span.trace_id)
+    say("different", len(ids))
+
+
+def case_trace_not_with(say):
+    """trace() activates at the call, finish() deactivates.
+
+    covers: 4.3.trace 4.2.current
+    """
+    span = tracer.trace("manual")
+    say("active", tracer.current_span() is span)
+    inner = tracer.trace("inner")
+    say("inner", tracer.current_span() is inner)
+    inner.finish()
+    say("back", tracer.current_span() is span)
+    span.finish()
+    say("none", tracer.current_span())
+
+
+def case_start_span_bare(say):
+    """start_span alone ignores the active span and does not activate.
+
+    covers: 4.3.start-span-bare 4.2.start-span
+    """
+    with tracer.trace("active") as active:
+        span = tracer.start_span("bare")
+        say("parent", span.parent_id)
+        say("active", tracer.current_span() is active)
+        say("trace", span.trace_id == active.trace_id)
+        span.finish()
+
+
+def case_start_span_with(say):
+    """A span from start_span used as a context manager is not active either.
+
+    covers: 4.3.start-span-bare
+    """
+    with tracer.start_span("with") as span:
+        say("active", tracer.current_span())
+        with tracer.trace("inner"):
+            pass
+        say("same", span.name)
+
+
+def case_start_span_activate(say):
+    """start_span(activate=True) becomes active.
+
+    covers: 4.3.start-span-activate 4.2.start-span
+    """
+    span = tracer.start_span("activated", activate=True)
+    say("active", tracer.current_span() is span)
+    with tracer.trace("child"):
+        pass
+    span.finish()
+    say("after", tracer.current_span())
+
+
+def case_child_of_span(say):
+    """child_of takes a span.
+
+    covers: 4.3.child-of.types 4.3.trace-id
+    """
+    root = tracer.start_span("root", service="svc")
+    child = tracer.start_span("child", child_of=root)
+    grandchild = tracer.start_span("grandchild", child_of=child, service="other")
+    say("services", (child.service, grandchild.service))
+    grandchild.finish()
+    child.finish()
+    root.finish()
+
+
+def case_child_of_context(say):
+    """child_of takes a Context.
+
+    covers: 4.3.child-of.types 4.3.service.context-parent 2.1.entry.bare-context
+    """
+    root = tracer.start_span("root", service="svc")
+    child = tracer.start_span("child", child_of=root.context)
+    say("service", child.service == root.service)
+    say("trace", child.trace_id == root.trace_id)
+    child.finish()
+    root.finish()
+
+
+def case_child_of_literal_context(say):
+    """child_of a Context made by hand.
+
+    covers: 4.3.child-of.types 2.1.entry.remote 2.1.entry.runtime-id 2.1.entry.process-id
+    """
+    context = Context(trace_id=123, span_id=456, sampling_priority=2, dd_origin="synthetics")
+    child = tracer.start_span("child", child_of=context)
+    say("ids", (child.trace_id, child.parent_id))
+    inner = tracer.start_span("inner", child_of=child)
+    inner.finish()
+    child.finish()
+
+
+def case_child_of_none(say):
+    """child_of=None makes a root.
+
+    covers: 4.3.child-of.types
+    """
+    with tracer.trace("active"):
+        span = tracer.start_span("root", child_of=None)
+        say("parent", span.parent_id)
+        span.finish()
+
+
+def case_child_of_wrong(say):
+    """child_of anything else.
+
+    covers: 4.3.child-of.types
+    """
+    for label, value in [("int", 5), ("text", "junk"), ("object", object())]:
+        say.raises(label, tracer.start_span, "wrong", child_of=value)
+
+
+def case_service_given(say):
+    """A given service wins over the parent's.
+
+    covers: 4.3.service.given 2.1.top.service-change 2.1.every.base-service 4.2.trace
+    """
+    with tracer.trace("root", service="one"):
+        with tracer.trace("child", service="two"):
+            with tracer.trace("inherits") as span:
+                say("inherits", span.service)
+            with tracer.trace("back", service="one"):
+                pass
+
+
+def case_service_parent_current(say):
+    """The parent's service counts at the time the child is created.
+
+    covers: 4.3.service.parent
+    """
+    with tracer.trace("root", service="one") as root:
+        with tracer.trace("before") as before:
+            pass
+        open_child = tracer.trace("open")
+        root.service = "two"
+        say("open", open_child.service)
+        open_child.finish()
+        with tracer.trace("after") as after:
+            pass
+        say("services", (before.service, after.service))
+
+
+def case_service_none_given(say):
+    """An empty service.
+
+    covers: 4.3.service.given
+    """
+    with tracer.trace("root", service="one"):
+        with tracer.trace("empty", service="") as span:
+            say("service", span.service)
+
+
+def case_service_global(say):
+    """Without a parent the global service is used.
+
+    covers: 4.3.service.global 2.1.service.env
+    env: DD_SERVICE=global-svc
+    """
+    with tracer.trace("root") as root:
+        with tracer.trace("child") as child:
+            pass
+    bare = tracer.start_span("bare")
+    bare.finish()
+    say("services", (root.service, child.service, bare.service))
+
+
+def case_service_from_context(say):
+    """A Context parent gives the global service, not the parent's.
+
+    covers: 4.3.service.context-parent
+    env: DD_SERVICE=global-svc
+    """
+    root = tracer.start_span("root", service="mine")
+    child = tracer.start_span("child", child_of=root.context)
+    remote = tracer.start_span("remote", child_of=Context(trace_id=11, span_id=12))
+    say("services", (child.service, remote.service))
+    remote.finish()
+    child.finish()
+    root.finish()
+
+
+def case_resource(say):
+    """resource defaults to the name and does not follow it.
+
+    covers: 4.3.resource
+    """
+    with tracer.trace("name") as span:
+        say("resource", span.resource)
+        span.name = "renamed"
+        say("after", (span.name, span.resource))
+    with tracer.trace("given", resource="GET /") as span:
+        say("given", span.resource)
+
+
+def case_resource_none_later(say):
+    """resource set to None after the start.
+
+    covers: 4.3.resource
+    """
+    with tracer.trace("resource-none") as span:
+        span.resource = None
+        say("resource", span.resource)
+
+
+def case_span_type(say):
+    """span_type is not inherited.
+
+    covers: 4.3.span-type
+    """
+    with tracer.trace("root", span_type="web") as root:
+        with tracer.trace("child") as child:
+            say("types", (root.span_type, child.span_type))
+        with tracer.trace("typed", span_type="sql"):
+            pass
+
+
+def case_top_level_late(say):
+    """Renaming the parent's service before the child finishes makes the child top level.
+
+    covers: 4.3.top-level-late
+    """
+    with tracer.trace("root", service="one") as root:
+        child = tracer.trace("child")
+        root.service = "two"
+        child.finish()
+        late = tracer.trace("late")
+        late.service = "three"
+        late.finish()
+
+
+def case_top_level_renamed_to_parent(say):
+    """A child renamed to its parent's service is not top level.
+
+    covers: 4.3.top-level-late 2.1.top.service-change
+    """
+    with tracer.trace("root", service="one"):
+        with tracer.trace("child", service="two") as child:
+            child.service = "one"
+        with tracer.trace("same", service="one"):
+            pass
+
+
+def case_top_level_detached(say):
+    """Top level of spans made by start_span with child_of.
+
+    covers: 2.1.top.local-root 2.1.top.service-change
+    """
+    root = tracer.start_span("root", service="one")
+    same = tracer.start_span("same", child_of=root, service="one")
+    other = tracer.start_span("other", child_of=root, service="two")
+    context = tracer.start_span("context", child_of=root.context, service="one")
+    for span in (context, other, same, root):
+        span.finish()
+
+
+def case_baggage_shared(say):
+    """Baggage is one set for parent and child.
+
+    covers: 4.3.baggage-shared 4.2.context-baggage
+    """
+    with tracer.trace("root") as root:
+        root.context.set_baggage_item("a", "1")
+        with tracer.trace("child") as child:
+            say("child", child.context.get_baggage_item("a"))
+            child.context.set_baggage_item("b", "2")
+            say("child all", child.context.get_all_baggage_items())
+        say("root", root.context.get_baggage_item("b"))
+        say("root all", root.context.get_all_baggage_items())
+
+
+def case_context_without_ids(say):
+    """A Context with baggage and no ids starts a new trace that adopts it.
+
+    covers: 4.3.context-without-ids
+    """
+    context = Context(baggage={"k": "v"})
+    tracer.context_provider.activate(context)
+    with tracer.trace("root") as root:
+        say("parent", root.parent_id)
+        say("has trace id", root.trace_id > 2**64)
+        say("baggage", root.context.get_all_baggage_items())
+        with tracer.trace("child") as child:
+            child.context.set_baggage_item("more", "x")
+    say("context", context.get_all_baggage_items())
+
+
+def case_context_with_priority_only(say):
+    """A Context with a priority and no ids.
+
+    covers: 4.3.context-without-ids
+    """
+    tracer.context_provider.activate(Context(sampling_priority=2, dd_origin="rum"))
+    with tracer.trace("root") as root:
+        say("priority", root.context.sampling_priority)
+        say("origin", root.context.dd_origin)
+
+
+def case_activate_context(say):
+    """An activated Context is the parent of the next trace().
+
+    covers: 4.3.activate.context 4.3.activate.priority-origin 4.3.activate.consumed 2.1.first.origin 2.1.every.origin
+    """
+    context = Context(trace_id=123, span_id=456, sampling_priority=1, dd_origin="rum")
+    tracer.context_provider.activate(context)
+    say("span", tracer.current_span())
+    say("root span", tracer.current_root_span())
+    say("context", tracer.current_trace_context() is context)
+    say("active", tracer.context_provider.active() is context)
+    with tracer.trace("entry") as span:
+        say("ids", (span.trace_id, span.parent_id))
+        say("priority", span.context.sampling_priority)
+        say("origin", span.context.dd_origin)
+        say("local root", tracer.current_root_span() is span)
+        with tracer.trace("child"):
+            pass
+    say("after", (tracer.current_span(), tracer.current_trace_context()))
+    with tracer.trace("next") as span:
+        say("next parent", span.parent_id)
+
+
+def case_activate_twice(say):
+    """A second activate replaces the first.
+
+    covers: 4.3.activate.context
+    """
+    tracer.context_provider.activate(Context(trace_id=101, span_id=102))
+    tracer.context_provider.activate(Context(trace_id=201, span_id=202))
+    with tracer.trace("entry") as span:
+        say("ids", (span.trace_id, span.parent_id))
+
+
+def case_activate_context_inside_span(say):
+    """A Context activated inside a span wins until it is used up.
+
+    covers: 4.3.activate.context
+    """
+    with tracer.trace("outer") as outer:
+        tracer.context_provider.activate(Context(trace_id=101, span_id=102))
+        with tracer.trace("remote") as remote:
+            say("ids", (remote.trace_id, remote.parent_id))
+        say("after", _name(tracer.current_span()))
+        with tracer.trace("next") as after:
+            say("next is child of outer", after.parent_id == outer.span_id)
+    say("end", tracer.current_span())
+
+
+def case_activate_none(say):
+    """activate(None) clears.
+
+    covers: 4.3.activate.context
+    """
+    outer = tracer.trace("outer")
+    tracer.context_provider.activate(None)
+    say("span", tracer.current_span())
+    with tracer.trace("root") as span:
+        say("parent", span.parent_id)
+    outer.finish()
+    say("end", tracer.current_span())
+
+
+def case_activate_span(say):
+    """activate(span) makes that span active.
+
+    covers: 4.3.activate.context
+    """
+    span = tracer.start_span("span")
+    tracer.context_provider.activate(span)
+    say("active", tracer.current_span() is span)
+    with tracer.trace("child") as child:
+        say("child", child.parent_id == span.span_id)
+    say("back", tracer.current_span() is span)
+    span.finish()
+    say("end", tracer.current_span())
+
+
+def case_activate_junk(say):
+    """activate of something else does not raise.
+
+    covers: 4.3.activate.junk
+    """
+    say.raises("junk", tracer.context_provider.activate, "junk")
+    tracer.context_provider.activate(None)
+
+
+def case_activate_finished_span(say):
+    """A finished span is not active.
+
+    covers: 4.3.active-walk 4.3.activate.context
+    """
+    span = tracer.start_span("span")
+    span.finish()
+    tracer.context_provider.activate(span)
+    say("active", tracer.current_span())
+
+
+def case_active_walk(say):
+    """Finished spans are skipped to the nearest open ancestor.
+
+    covers: 4.3.active-walk
+    """
+    a = tracer.trace("a")
+    b = tracer.trace("b")
+    c = tracer.trace("c")
+    b.finish()
+    say("c", tracer.current_span() is c)
+    c.finish()
+    say("a", tracer.current_span() is a)
+    with tracer.trace("d") as d:
+        say("d", d.parent_id == a.span_id)
+    a.finish()
+    say("none", tracer.current_span())
+
+
+def case_current_root(say):
+    """current_root_span is the local root of the active span.
+
+    covers: 4.3.current-root 4.2.current
+    """
+    say("none", tracer.current_root_span())
+    with tracer.trace("root") as root:
+        say("root", tracer.current_root_span() is root)
+        with tracer.trace("child"):
+            say("child", tracer.current_root_span() is root)
+            tracer.current_root_span().set_tag("from.child", "x")
+        say("again", tracer.current_root_span() is root)
+    say("end", tracer.current_root_span())
+
+
+def case_current_context(say):
+    """current_trace_context is the active span's context.
+
+    covers: 4.2.current
+    """
+    say("none", tracer.current_trace_context())
+    with tracer.trace("root") as root:
+        context = tracer.current_trace_context()
+        say("same", context is root.context)
+        say("ids", (context.trace_id == root.trace_id, context.span_id == root.span_id))
+
+
+def case_tasks(say):
+    """asyncio tasks inherit the active span and do not disturb each other.
+
+    covers: 4.3.contextvar.tasks
+    """
+
+    async def work(name):
+        with tracer.trace(name) as span:
+            await asyncio.sleep(0)
+            with tracer.trace(f"{name}.inner") as inner:
+                await asyncio.sleep(0)
+                return (_name(tracer.current_span()), inner.parent_id == span.span_id)
+
+    async def main():
+        with tracer.trace("main"):
+            tasks = [asyncio.create_task(work(f"task{n}")) for n in range(3)]
+            result = [await task for task in tasks]
+            say("active", _name(tracer.current_span()))
+            return result
+
+    say("tasks", asyncio.run(main()))
+    say("end", tracer.current_span())
+
+
+def case_task_outlives_parent(say):
+    """A task created inside a span sees it also after it finished in the creator.
+
+    covers: 4.3.contextvar.tasks 4.3.active-walk
+    """
+
+    async def work(gate):
+        say("at start", _name(tracer.current_span()))
+        await gate.wait()
+        say("parent finished", _name(tracer.current_span()))
+        with tracer.trace("late") as span:
+            return span.parent_id
+
+    async def main():
+        gate = asyncio.Event()
+        with tracer.trace("root") as root:
+            with tracer.trace("creator"):
+                task = asyncio.create_task(work(gate))
+                await asyncio.sleep(0)
+            gate.set()
+            say("late is child of root", await task == root.span_id)
+
+    asyncio.run(main())
+
+
+def case_threads(say):
+    """Plain threads start with nothing active.
+
+    covers: 4.3.contextvar.threads
+    """
+    seen = []
+
+    def work():
+        seen.append(tracer.current_span())
+        with tracer.trace("in.thread") as span:
+            seen.append(span.parent_id)
+
+    with tracer.trace("root"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    say("seen", seen)
+
+
+def case_executor(say):
+    """Executor threads start with nothing active, unless the context is copied by hand.
+
+    covers: 4.3.contextvar.threads
+    """
+    with tracer.trace("root") as root:
+        with ThreadPoolExecutor(1) as pool:
+            say("plain", pool.submit(tracer.current_span).result())
+            context = contextvars.copy_context()
+            say("copied", pool.submit(context.run, tracer.current_span).result() is root)
+
+
+def case_thread_join(say):
+    """A thread joins the trace through activate(ctx); its entry span is a local root of its own.
+
+    covers: 4.3.thread-join 2.1.entry.thread
+    """
+    seen = []
+
+    def work(context):
+        tracer.context_provider.activate(context)
+        with tracer.trace("entry") as span:
+            seen.append(tracer.current_root_span() is span)
+            with tracer.trace("entry.child"):
+                pass
+
+    with tracer.trace("root") as root:
+        thread = threading.Thread(target=work, args=(root.context,))
+        thread.start()
+        thread.join()
+        with tracer.trace("child"):
+            pass
+    say("seen", seen)
+
+
+def case_thread_join_service(say):
+    """The joined thread does not inherit the service.
+
+    covers: 4.3.thread-join 4.3.service.context-parent
+    """
+
+    def work(context):
+        tracer.context_provider.activate(context)
+        with tracer.trace("entry") as span:
+            say("service is inherited", span.service == "mine")
+
+    with tracer.trace("root", service="mine") as root:
+        thread = threading.Thread(target=work, args=(root.context,))
+        thread.start()
+        thread.join()
+
+
+def case_thread_join_keep(say):
+    """manual.keep in a joined thread is seen by the root.
+
+    covers: 4.3.thread-join 2.2.key.manual-keep
+    """
+
+    def work(context):
+        tracer.context_provider.activate(context)
+        with tracer.trace("entry") as span:
+            span.set_tag("manual.keep")
+
+    with tracer.trace("root") as root:
+        thread = threading.Thread(target=work, args=(root.context,))
+        thread.start()
+        thread.join()
+        say("priority", root.context.sampling_priority)
+
+
+def case_copied_context(say):
+    """A copied contextvars context keeps its own active span.
+
+    covers: 4.3.contextvar.tasks
+    """
+    with tracer.trace("root") as root:
+        copy = contextvars.copy_context()
+
+        def inner():
+            tracer.trace("left-open")
+            return _name(tracer.current_span())
+
+        say("inside", copy.run(inner))
+        say("outside", tracer.current_span() is root)
+        copy.run(lambda: tracer.current_span().finish())
+        say("inside after", _name(copy.run(tracer.current_span)))
+
+
+def case_deep(say):
+    """A chain of five hundred spans.
+
+    covers: 4.3.trace 4.7.chunk-order
+    env: DD_TRACE_PARTIAL_FLUSH_ENABLED=false
+    """
+    spans = [tracer.trace(f"s{number}") for number in range(500)]
+    for span in reversed(spans):
+        span.finish()
+    say("active", tracer.current_span())
+
+
+def case_span_api(say):
+    """span_api is accepted by trace and start_span.
+
+    covers: 4.2.trace 4.2.start-span
+    """
+    with tracer.trace("trace", "svc", "res", "web", "datadog") as span:
+        say("trace", (span.service, span.resource, span.span_type))
+    span = tracer.start_span("start", None, "svc", "res", "web", True, "otel")
+    say("start", (span.service, span.resource, span.span_type, tracer.current_span() is span))
+    span.finish()
+
+
+def case_unknown_keyword(say):
+    """An unknown keyword is a TypeError.
+
+    covers: 4.2.unknown-keyword
+    """
+    say.raises("trace", tracer.trace, "x", nonsense=1)
+    say.raises("start_span", tracer.start_span, "x", nonsense=1)
+    say.raises("wrap", tracer.wrap, nonsense=1)
+    say.raises("no name", tracer.trace)
+    say.raises("Context", Context, nonsense=1)
+    span = tracer.start_span("x")
+    say.raises("finish", span.finish, nonsense=1)
+    say.raises("set_tag", span.set_tag, "a", "b", "c")
+    span.finish()

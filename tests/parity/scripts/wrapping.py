@@ -1,0 +1,752 @@
+"""tracer.wrap in every form."""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+
+from ddtrace.trace import tracer
+
+
+def _active():
+    return getattr(tracer.current_span(), "name", None)
+
+
+@tracer.wrap()
+def plain(a, b=2, *args, **kwargs):
+    """Documentation of plain."""
+    return (a, b, args, kwargs, _active())
+
+
+@tracer.wrap("named", service="svc", resource="res", span_type="web")
+def named():
+    """With arguments."""
+    return _active()
+
+
+@tracer.wrap()
+def failing():
+    """Raises."""
+    raise ValueError("boom")
+
+
+@tracer.wrap()
+async def coroutine(value):
+    """A coroutine."""
+    await asyncio.sleep(0)
+    return (value, _active())
+
+
+@tracer.wrap()
+async def failing_coroutine():
+    """A coroutine that raises."""
+    await asyncio.sleep(0)
+    raise ValueError("boom")
+
+
+@tracer.wrap()
+def generator(count):
+    """A generator."""
+    for number in range(count):
+        with tracer.trace(f"step{number}"):
+            pass
+        yield number
+    return "returned"
+
+
+@tracer.wrap()
+def echo():
+    """A generator that takes values."""
+    received = []
+    while True:
+        try:
+            received.append((yield len(received)))
+        except KeyError:
+            received.append("KeyError")
+        if received[-1] == "stop":
+            return received
+
+
+@tracer.wrap()
+def failing_generator():
+    """A generator that raises."""
+    yield 1
+    raise ValueError("boom")
+
+
+@tracer.wrap()
+async def async_generator(count):
+    """An async generator."""
+    for number in range(count):
+        await asyncio.sleep(0)
+        with tracer.trace(f"step{number}"):
+            pass
+        yield number
+
+
+@tracer.wrap()
+async def async_echo():
+    """An async generator that takes values."""
+    received = []
+    while True:
+        try:
+            received.append((yield len(received)))
+        except KeyError:
+            received.append("KeyError")
+        if received[-1] == "stop":
+            return
+
+
+@tracer.wrap()
+async def failing_async_generator():
+    """An async generator that raises."""
+    yield 1
+    raise ValueError("boom")
+
+
+class Shop:
+    """Methods of every kind."""
+
+    @tracer.wrap()
+    def method(self, value):
+        """A method."""
+        return (type(self).__name__, value, _active())
+
+    @classmethod
+    @tracer.wrap()
+    def class_method(cls, value):
+        """wrap below classmethod."""
+        return (cls.__name__, value, _active())
+
+    @staticmethod
+    @tracer.wrap()
+    def static_method(value):
+        """wrap below staticmethod."""
+        return (value, _active())
+
+    @property
+    @tracer.wrap("shop.property")
+    def wrapped_property(self):
+        """wrap below property."""
+        return _active()
+
+    @tracer.wrap()
+    async def async_method(self, value):
+        """An async method."""
+        await asyncio.sleep(0)
+        return (type(self).__name__, value, _active())
+
+
+class Child(Shop):
+    """Inherits."""
+
+    @tracer.wrap()
+    def method(self, value):
+        """Calls the parent's method."""
+        return super().method(value)
+
+
+def case_plain(say):
+    """A wrapped function is called inside a span named after it.
+
+    covers: 4.6.name 4.6.sync 4.2.wrap
+    """
+    say("result", plain(1))
+    say("all arguments", plain(1, 3, 4, 5, c=6))
+    say("keyword", plain(b=1, a=2))
+    say("after", tracer.current_span())
+
+
+def case_wrong_arguments(say):
+    """Wrong arguments are the function's own TypeError, inside the span.
+
+    covers: 4.6.sync
+    """
+    say.raises("missing", plain)
+    say.raises("too many", named, 1)
+
+
+def case_named(say):
+    """wrap's arguments.
+
+    covers: 4.2.wrap
+    """
+    say("result", named())
+    with tracer.trace("parent", service="parent-svc"):
+        named()
+        plain(1)
+
+
+def case_positional(say):
+    """wrap's arguments by position.
+
+    covers: 4.2.wrap
+    """
+
+    @tracer.wrap("name", "svc", "res", "web")
+    def inner():
+        return _active()
+
+    say("result", inner())
+
+
+def case_failing(say):
+    """The exception goes through and marks the span.
+
+    covers: 4.6.sync 4.5.with
+    """
+    say.raises("failing", failing)
+    with tracer.trace("parent"):
+        say.raises("inside", failing)
+
+
+def case_metadata(say):
+    """Name, documentation and signature stay.
+
+    covers: 4.6.metadata
+    """
+    for function in (plain, coroutine, generator, async_generator, Shop.method):
+        say(
+            function.__name__,
+            (
+                function.__qualname__,
+                function.__module__,
+                function.__doc__,
+                str(inspect.signature(function)),
+            ),
+        )
+        say(f"wrapped {function.__name__}", hasattr(function, "__wrapped__"))
+
+
+def case_kinds(say):
+    """inspect sees the same kind of function.
+
+    covers: 4.6.metadata 4.6.coroutine
+    oracle: 4.16
+    """
+    for function in (plain, coroutine, generator, async_generator):
+        say(
+            function.__name__,
+            (
+                inspect.iscoroutinefunction(function),
+                inspect.isgeneratorfunction(function),
+                inspect.isasyncgenfunction(function),
+            ),
+        )
+
+
+def case_qualified_name(say):
+    """The default name has no class.
+
+    covers: 4.6.name
+    """
+
+    class Local:
+        @tracer.wrap()
+        def method(self):
+            return _active()
+
+    def factory():
+        @tracer.wrap()
+        def inner():
+            return _active()
+
+        return inner
+
+    say("method", Local().method())
+    say("inner", factory()())
+    say("shop", Shop().method(1))
+
+
+def case_qualified_name_class(say):
+    """The qualified name on request.
+
+    covers: 4.6.name-class
+    oracle: 4.16
+    env: DD_TRACE_WRAP_SPAN_NAME_INCLUDE_CLASS=true
+    """
+    case_qualified_name(say)
+    say("plain", plain(1)[-1])
+
+
+def case_name_lambda(say):
+    """wrap called with a lambda.
+
+    covers: 4.6.name
+    """
+    say("lambda", tracer.wrap()(lambda: _active())())
+    say("given", tracer.wrap(name="given")(lambda: _active())())
+
+
+def case_methods(say):
+    """Methods, class methods, static methods, properties.
+
+    covers: 4.6.methods
+    """
+    shop = Shop()
+    say("method", shop.method(1))
+    say("unbound", Shop.method(shop, 2))
+    say("class method", Shop.class_method(3))
+    say("class method of instance", shop.class_method(4))
+    say("static method", Shop.static_method(5))
+    say("static method of instance", shop.static_method(6))
+    say("property", shop.wrapped_property)
+    say("inherited", Child().method(7))
+    say("inherited class method", Child.class_method(8))
+
+
+def case_over_classmethod(say):
+    """wrap applied to a bound method and to partials.
+
+    covers: 4.6.methods
+    """
+    shop = Shop()
+    bound = tracer.wrap("bound")(shop.method)
+    say("bound", bound(1))
+    say("bound class method", tracer.wrap("bound-class")(Shop.class_method)(2))
+
+
+def case_partial_named(say):
+    """A functools.partial with a given name.
+
+    covers: 4.6.methods
+    """
+    partial = functools.partial(plain, 1, b=5)
+    say("partial", tracer.wrap("partial")(partial)(7) if False else None)
+    say.outcome(
+        "wrapped partial",
+        lambda: tracer.wrap("partial")(functools.partial(sorted, reverse=True))([1, 3, 2]),
+    )
+
+
+def case_partial_of_wrapped(say):
+    """A partial of a wrapped function.
+
+    covers: 4.6.methods
+    """
+    say("partial", functools.partial(plain, 1, b=5)())
+
+
+def case_callable_object(say):
+    """A callable object with a given name.
+
+    covers: 4.6.methods
+    """
+
+    class Callable:
+        """Has __call__."""
+
+        def __call__(self, value):
+            return (value, _active())
+
+    say.outcome("object", lambda: tracer.wrap("object")(Callable())(3))
+
+
+def case_builtin(say):
+    """A built-in function.
+
+    covers: 4.6.methods
+    """
+    say.outcome("len", lambda: tracer.wrap()(len)([1, 2]))
+
+
+def case_double(say):
+    """wrap over wrap.
+
+    covers: 4.6.sync
+    """
+
+    @tracer.wrap("outer")
+    @tracer.wrap("inner")
+    def function():
+        return _active()
+
+    say("result", function())
+
+
+def case_recursion(say):
+    """A wrapped function that calls itself.
+
+    covers: 4.6.sync
+    """
+
+    @tracer.wrap("factorial")
+    def factorial(number):
+        return number * factorial(number - 1) if number > 1 else 1
+
+    say("result", factorial(4))
+
+
+def case_coroutine(say):
+    """A coroutine is awaited inside its span.
+
+    covers: 4.6.coroutine
+    """
+    say("result", asyncio.run(coroutine(1)))
+    say.raises("failing", asyncio.run, failing_coroutine())
+
+    async def main():
+        with tracer.trace("main"):
+            results = await asyncio.gather(coroutine(1), coroutine(2))
+            task = asyncio.create_task(coroutine(3))
+            results.append(await task)
+            results.append(await Shop().async_method(4))
+            results.append(_active())
+            return results
+
+    say("gathered", asyncio.run(main()))
+
+
+def case_coroutine_cancelled(say):
+    """A cancelled coroutine is an error.
+
+    covers: 4.6.coroutine 4.5.base-exceptions
+    """
+
+    @tracer.wrap("sleeper")
+    async def sleeper():
+        await asyncio.sleep(60)
+
+    async def main():
+        task = asyncio.create_task(sleeper())
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            return "cancelled"
+
+    say("result", asyncio.run(main()))
+
+
+def case_coroutine_never_awaited(say):
+    """A coroutine that is made and closed has no span.
+
+    covers: 4.6.coroutine
+    """
+    made = coroutine(1)
+    say("awaitable", inspect.isawaitable(made))
+    made.close()
+    say("active", _active())
+
+
+def case_generator(say):
+    """The span covers the whole iteration.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+    say("items", list(generator(3)))
+    say("after", _active())
+    with tracer.trace("parent"):
+        say("inside", list(generator(2)))
+
+
+def case_generator_return(say):
+    """The return value arrives.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+
+    def outer():
+        return (yield from generator(2))
+
+    items = outer()
+    values = []
+    try:
+        while True:
+            values.append(next(items))
+    except StopIteration as stop:
+        values.append(stop.value)
+    say("values", values)
+
+
+def case_generator_send(say):
+    """send and throw reach the generator.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+    items = echo()
+    say("next", next(items))
+    say("send", items.send("a"))
+    say("throw", items.throw(KeyError("x")))
+    try:
+        items.send("stop")
+    except StopIteration as stop:
+        say("value", stop.value)
+
+
+def case_generator_raises(say):
+    """An exception in the generator marks its span.
+
+    covers: 4.6.generator 4.5.with
+    oracle: 4.16
+    """
+    items = failing_generator()
+    say("next", next(items))
+    say.raises("raises", next, items)
+
+
+def case_generator_thrown(say):
+    """An exception thrown in and not caught marks the span.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+    items = generator(3)
+    next(items)
+    say.raises("throw", items.throw, ValueError("thrown"))
+
+
+def case_generator_not_started(say):
+    """A generator that is never started has no span.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+    items = generator(3)
+    say("active", _active())
+    items.close()
+
+
+def case_generator_active(say):
+    """Whether the span is active in the consumer.
+
+    covers: 4.6.generator-active
+    oracle: 4.16
+    """
+    items = generator(2)
+    say("first", next(items))
+    say("active in the consumer", _active())
+    with tracer.trace("consumer"):
+        pass
+    say("rest", list(items))
+    say("after", _active())
+
+
+def case_generator_close(say):
+    """A generator closed early.
+
+    covers: 4.6.generator-close
+    oracle: 4.16
+    """
+    items = generator(3)
+    next(items)
+    items.close()
+    say("after", _active())
+
+
+def case_generator_2x(say):
+    """2.x covers the call that makes the generator.
+
+    covers: 4.6.generator-2x
+    oracle: 2.21
+    """
+    items = generator(0)
+    say("items", list(items))
+
+
+def case_async_generator(say):
+    """The span covers the whole async iteration.
+
+    covers: 4.6.async-generator
+    oracle: 4.16
+    """
+
+    async def main():
+        with tracer.trace("main"):
+            return [item async for item in async_generator(3)]
+
+    say("items", asyncio.run(main()))
+
+
+def case_async_generator_send(say):
+    """asend and athrow reach the async generator.
+
+    covers: 4.6.async-generator
+    oracle: 4.16
+    """
+
+    async def main():
+        items = async_echo()
+        say("first", await items.__anext__())
+        say("asend", await items.asend("a"))
+        say("athrow", await items.athrow(KeyError("x")))
+        try:
+            await items.asend("stop")
+        except StopAsyncIteration:
+            say("stopped", True)
+
+    asyncio.run(main())
+
+
+def case_async_generator_raises(say):
+    """An exception in the async generator marks its span.
+
+    covers: 4.6.async-generator
+    oracle: 4.16
+    """
+
+    async def main():
+        items = failing_async_generator()
+        say("first", await items.__anext__())
+        try:
+            await items.__anext__()
+        except ValueError:
+            say("raised", True)
+
+    asyncio.run(main())
+
+
+def case_async_generator_close(say):
+    """An async generator closed early.
+
+    covers: 4.6.async-generator
+    oracle: 4.16
+    """
+
+    async def main():
+        items = async_generator(3)
+        say("first", await items.__anext__())
+        await items.aclose()
+
+    asyncio.run(main())
+
+
+def case_contextmanager_over(say):
+    """@contextmanager over wrap: the body runs while the generator is suspended.
+
+    covers: 4.6.contextmanager
+    oracle: 4.16
+    """
+
+    @contextlib.contextmanager
+    @tracer.wrap("manager")
+    def manager():
+        with tracer.trace("before"):
+            pass
+        yield 5
+        with tracer.trace("after"):
+            pass
+
+    with manager() as value:
+        say("value", value)
+
+
+def case_contextmanager_body(say):
+    """The body of a @contextmanager over wrap.
+
+    covers: 4.6.contextmanager 4.6.generator-active
+    oracle: 4.16
+    """
+
+    @contextlib.contextmanager
+    @tracer.wrap("manager")
+    def manager():
+        yield 5
+
+    with manager():
+        with tracer.trace("body"):
+            pass
+
+
+def case_contextmanager_under(say):
+    """wrap over @contextmanager covers the call only.
+
+    covers: 4.6.contextmanager
+    """
+
+    @tracer.wrap("manager")
+    @contextlib.contextmanager
+    def manager():
+        with tracer.trace("inside"):
+            pass
+        yield 5
+
+    with manager() as value:
+        say("value", value)
+        with tracer.trace("body"):
+            pass
+
+
+def case_contextmanager_raises(say):
+    """An exception in the body passes through the wrapped generator.
+
+    covers: 4.6.contextmanager
+    oracle: 4.16
+    """
+
+    @contextlib.contextmanager
+    @tracer.wrap("manager")
+    def manager():
+        try:
+            yield 5
+        except KeyError:
+            pass
+
+    with manager():
+        raise KeyError("swallowed by the manager")
+
+    def loud():
+        with manager():
+            raise ValueError("not swallowed")
+
+    say.raises("loud", loud)
+
+
+def case_async_contextmanager(say):
+    """@asynccontextmanager over wrap.
+
+    covers: 4.6.contextmanager
+    oracle: 4.16
+    """
+
+    @contextlib.asynccontextmanager
+    @tracer.wrap("manager")
+    async def manager():
+        yield 5
+
+    async def main():
+        async with manager() as value:
+            return value
+
+    say("value", asyncio.run(main()))
+
+
+def case_wrap_executor(say):
+    """wrap_executor of 2.x runs the body.
+
+    covers: 4.6.wrap-executor
+    oracle: 2.21
+    alone: yes
+    """
+
+    def executor(
+        tracer_, function, args, kwargs, name, service=None, resource=None, span_type=None
+    ):
+        say("called", (function.__name__, args, kwargs, name, service, resource, span_type))
+        with tracer_.trace("executor." + (name or "none")):
+            return ("executor", function(*args, **kwargs))
+
+    tracer.configure(wrap_executor=executor)
+
+    @tracer.wrap("name", service="svc", resource="res", span_type="web")
+    def function(a, b):
+        return (a, b, _active())
+
+    say("result", function(1, b=2))
+
+
+def case_disabled(say):
+    """A wrapped function of a disabled tracer is called all the same.
+
+    covers: 4.7.disabled
+    alone: yes
+    """
+    tracer.enabled = False
+    say("result", plain(1)[:2])
+    say("items", list(generator(2)))
+    say("coroutine", asyncio.run(coroutine(1))[0])
+    tracer.enabled = True
