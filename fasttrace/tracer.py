@@ -1,0 +1,370 @@
+"""`Tracer`: the Python half of the tracer. Nothing in here runs once per span.
+
+Spans are started, found and encoded by the compiled base class; this class configures it, owns the
+flusher, and keeps the names of ddtrace 4.16 and of the older releases.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fasttrace import _log, _span
+from fasttrace.config import Config
+from fasttrace.flusher import Flusher
+from fasttrace.provider import DefaultContextProvider
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeVar
+
+    from fasttrace._span import Context, Span
+    from fasttrace.filters import TraceFilter
+    from fasttrace.provider import BaseContextProvider
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+_default_provider = DefaultContextProvider()
+
+
+class Tracer(_span.TracerCore):
+    """Makes spans, and sends them to the Datadog agent in the background.
+
+    Args:
+        url: address of the agent, `http://host:port`, `https://host:port` or `unix:///path`;
+            None: as configured.
+        dogstatsd_url: address of DogStatsD, for health metrics.
+        context_provider: where the active span is kept; None: the compiled default.
+        config: all settings; None: from the environment.
+
+    Raises:
+        ValueError: `url` has an unsupported scheme.
+
+    """
+
+    SHUTDOWN_TIMEOUT = 5  # seconds; what ddtrace calls it, the default of shutdown()
+
+    def __init__(
+        self,
+        url: str | None = None,
+        dogstatsd_url: str | None = None,
+        context_provider: BaseContextProvider | None = None,
+        *,
+        config: Config | None = None,
+    ) -> None:
+        if config is None:
+            config = Config.from_env()
+        changes = {"agent_url": url, "dogstatsd_url": dogstatsd_url}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        self._config = config.replace(**changes) if changes else config
+        self._tags: dict[str, Any] = {}
+        self._filters: list[TraceFilter] = []
+        self._start_hooks: list[Callable[[Span], Any]] = []
+        self._provider = context_provider
+        self._runtime_id = _new_runtime_id()
+        self._apply_config()
+        self.enabled = self._config.enabled
+
+    # -- configuration -----------------------------------------------------------------------------
+
+    def _apply_config(self) -> None:
+        config = self._config
+        self._flusher = Flusher(self, None, config)
+        self._on_first_chunk = self._flusher.start
+        self._set_wire(config.api_version)
+        self._set_wide_ids(config.trace_id_128bit)
+        self._set_limits(
+            config.partial_flush_min_spans if config.partial_flush_enabled else 0,
+            config.buffer_max_bytes,
+            config.payload_max_bytes,
+        )
+        self._apply_hooks()
+        self._apply_tags()
+
+    def _apply_hooks(self) -> None:
+        self._set_hooks(
+            self._filters, self._start_hooks, self._config.service_mapping, self._provider
+        )
+
+    def _apply_tags(self) -> None:
+        """Tell the core the tags that spans begun from now on carry."""
+        config = self._config
+        scratch = _span.Span("")
+        scratch.set_tags(config.tags)
+        if config.env:
+            scratch.set_tag("env", config.env)
+        scratch.set_tags(self._tags)
+        chunk = {"language": "python"}
+        if config.git_metadata_enabled:
+            for name, value in (
+                ("_dd.git.repository_url", config.git_repository_url),
+                ("_dd.git.commit.sha", config.git_commit_sha),
+                ("_dd.python_main_package", config.main_package),
+            ):
+                if value:
+                    chunk[name] = value
+        self._set_profile(
+            config.service or config.inferred_service,
+            config.env,
+            config.version,
+            scratch.get_tags(),
+            scratch.get_metrics(),
+            {"runtime-id": self._runtime_id},
+            {"process_id": os.getpid()},
+            {"_dd.hostname": config.hostname} if config.report_hostname and config.hostname else {},
+            chunk,
+        )
+
+    def configure(
+        self,
+        context_provider: BaseContextProvider | None = None,
+        compute_stats_enabled: bool | None = None,
+        appsec_enabled: bool | None = None,
+        appsec_enabled_origin: object = None,
+        iast_enabled: bool | None = None,
+        apm_tracing_disabled: bool | None = None,
+        trace_processors: Iterable[TraceFilter] | None = None,
+        *,
+        enabled: bool | None = None,
+        hostname: str | None = None,
+        port: int | None = None,
+        uds_path: str | None = None,
+        https: bool | None = None,
+        sampler: object = None,
+        settings: Mapping[str, Any] | None = None,
+        dogstatsd_url: str | None = None,
+        api_version: str | None = None,
+        partial_flush_enabled: bool | None = None,
+        partial_flush_min_spans: int | None = None,
+        priority_sampling: bool | None = None,
+        wrap_executor: object = None,
+        writer: object = None,
+        appsec_standalone_enabled: bool | None = None,
+    ) -> None:
+        """Change settings; None leaves one as it is. Any change turns a disabled tracer on.
+
+        The positional arguments are those of ddtrace 4.16, the keyword-only ones those of ddtrace
+        2.x. Those of other products (appsec, iast) are accepted and have no effect.
+
+        Args:
+            context_provider: where the active span is kept.
+            trace_processors: filters that see every finished chunk; replaces the earlier ones.
+            settings: `{"FILTERS": [...]}`, the older way to give `trace_processors`.
+            enabled: whether spans are recorded.
+            hostname, port, https: address of the agent, each on its own or together.
+            uds_path: path of the agent's Unix socket.
+            dogstatsd_url: address of DogStatsD.
+            api_version: "v0.4" or "v0.5".
+            partial_flush_enabled, partial_flush_min_spans: see `Config`.
+
+        Raises:
+            ValueError: an address or `api_version` is not usable.
+
+        """
+        given = dict(locals())
+        del given["self"]
+        if all(value is None for value in given.values()):
+            return
+        for name in ("sampler", "writer", "wrap_executor", "compute_stats_enabled"):
+            if given[name]:
+                _log.warn(f"configure_{name}", f"Tracer.configure: {name} has no effect here")
+        changes = {
+            "agent_url": self._url_from(hostname, port, https, uds_path),
+            "dogstatsd_url": dogstatsd_url,
+            "api_version": api_version,
+            "partial_flush_enabled": partial_flush_enabled,
+            "partial_flush_min_spans": partial_flush_min_spans,
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if settings is not None and settings.get("FILTERS") is not None:
+            self._filters = list(settings["FILTERS"])
+        if trace_processors is not None:
+            self._filters = list(trace_processors)
+        if context_provider is not None:
+            own = not isinstance(context_provider, DefaultContextProvider)
+            self._provider = context_provider if own else None
+        if changes:
+            self._config = self._config.replace(**changes)
+            self._flusher.stop(self._config.exit_timeout_s)
+            self._apply_config()
+        else:
+            self._apply_hooks()
+        self.enabled = True if enabled is None else enabled
+
+    def _url_from(
+        self, hostname: str | None, port: int | None, https: bool | None, uds_path: str | None
+    ) -> str | None:
+        if uds_path is not None:
+            return f"unix://{uds_path}"
+        if hostname is None and port is None and https is None:
+            return None
+        old_scheme, _, rest = self._config.agent_url.partition("://")
+        old_host, _, old_port = rest.partition("/")[0].rpartition(":")
+        if old_scheme == "unix":
+            old_scheme, old_host, old_port = "http", "localhost", "8126"
+        host = hostname or old_host or "localhost"
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        scheme = old_scheme if https is None else ("https" if https else "http")
+        return f"{scheme}://{host}:{port or old_port or 8126}"
+
+    @property
+    def agent_trace_url(self) -> str:
+        """Address traces are sent to."""
+        return self._config.agent_url
+
+    @property
+    def debug_logging(self) -> bool:
+        """Whether debug lines are logged."""
+        return self._config.debug
+
+    @property
+    def context_provider(self) -> BaseContextProvider:
+        """Where the active span is kept; `activate(context)` continues a trace."""
+        return self._provider if self._provider is not None else _default_provider
+
+    def set_tag(self, key: str, value: object = None) -> None:
+        """Put a tag on every span begun from now on."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Put tags on every span begun from now on; as Span.set_tags, numbers become metrics."""
+        self._tags.update(tags)
+        self._apply_tags()
+
+    def on_start_span(self, hook: F) -> F:
+        """Call `hook(span)` with every span that starts; returns `hook`, so it is a decorator."""
+        self._start_hooks.append(hook)
+        self._apply_hooks()
+        return hook
+
+    def deregister_on_start_span(self, hook: F) -> F:
+        """Undo `on_start_span`."""
+        self._start_hooks = [kept for kept in self._start_hooks if kept is not hook]
+        self._apply_hooks()
+        return hook
+
+    # -- spans -------------------------------------------------------------------------------------
+
+    def wrap(
+        self,
+        name: str | Callable[..., Any] | None = None,
+        service: str | None = None,
+        resource: str | None = None,
+        span_type: str | None = None,
+        *,
+        activate_in_consumer: bool = False,
+    ) -> Callable[[F], F]:
+        """Trace every call of a function: `@tracer.wrap()` or `@tracer.wrap("name", service="s")`.
+
+        Works on functions, coroutine functions, generators, async generators, methods, class and
+        static methods, partials and callable objects. The span of a generator covers its whole
+        iteration.
+
+        Args:
+            name: span name; None: module and name of the function.
+            service, resource, span_type: as for `trace`.
+            activate_in_consumer: a generator's span stays active while its consumer runs, as
+                wanted under `contextlib.contextmanager` and for dependencies that yield.
+
+        """
+        from fasttrace.wrapping import wrap
+
+        def decorator(function: F) -> F:
+            wrapped: F = wrap(
+                self,
+                function,
+                None if callable(name) else name,
+                service,
+                resource,
+                span_type,
+                activate_in_consumer,
+                self._config.wrap_name_include_class,
+            )
+            return wrapped
+
+        if callable(name):  # @tracer.wrap without parentheses
+            return decorator(name)  # type: ignore[type-var]
+        return decorator
+
+    def sample(self, span: Span) -> None:
+        """Take the sampling decision of the span's trace now, unless it has been taken."""
+        self._decide(span)
+
+    def get_log_correlation_context(self, active: Span | Context | None = None) -> dict[str, str]:
+        """Return what a log line needs to be found from a trace (keys of ddtrace 4.16).
+
+        Args:
+            active: span or context to use instead of the active one.
+
+        """
+        item = active if active is not None else self.current_trace_context()
+        trace_id = span_id = 0
+        if item is not None and self.enabled:
+            trace_id, span_id = item.trace_id or 0, item.span_id or 0
+        return {
+            "dd.trace_id": f"{trace_id:032x}" if trace_id >> 64 else str(trace_id),
+            "dd.span_id": str(span_id),
+            "dd.service": self._config.service or self._config.inferred_service or "",
+            "dd.version": self._config.version or "",
+            "dd.env": self._config.env or "",
+        }
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Send what is finished and wait for the agent's answer.
+
+        Returns whether everything was delivered within `timeout_s` seconds (None: 5).
+        """
+        return self._flusher.flush(timeout_s)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Send what is finished, then stop recording.
+
+        Args:
+            timeout: seconds that may take; None: SHUTDOWN_TIMEOUT.
+
+        """
+        self._flusher.stop(self.SHUTDOWN_TIMEOUT if timeout is None else timeout)
+        if self.enabled:
+            _log.debug("the tracer was shut down: spans begun from now on are not recorded")
+        self.enabled = False
+        self.context_provider.activate(None)
+
+    def _begin_in_forked_child(self) -> None:
+        self._runtime_id = _new_runtime_id()
+        self._apply_tags()
+
+    def __repr__(self) -> str:
+        return f"<Tracer agent={self._config.agent_url} enabled={self.enabled}>"
+
+
+def _new_runtime_id() -> str:
+    """32 hex digits of a random UUID (version 4)."""
+    noise = bytearray(os.urandom(16))
+    noise[6] = noise[6] & 0x0F | 0x40
+    noise[8] = noise[8] & 0x3F | 0x80
+    return noise.hex()
+
+
+def _after_fork(core: Tracer) -> None:
+    core._begin_in_forked_child()
+
+
+def _set_up() -> Tracer:
+    """The default tracer, with the settings that concern the whole process applied."""
+    _span.set_warn_hook(_log.warn)
+    _span.set_fork_hook(_after_fork)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_span.decide_before_fork)
+    config = Config.from_env()
+    _log.configure(config.logging_rate_s, config.debug)
+    if config.traceback_max_frames != 30:
+        from fasttrace import errors
+
+        errors.max_frames = config.traceback_max_frames
+    return Tracer(config=config)
+
+
+tracer = _set_up()

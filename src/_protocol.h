@@ -1,0 +1,147 @@
+/* What Cython cannot say about types: a `with` that makes no bound methods, vectorcall, and a
+ * deallocator that may keep the object.
+ *
+ * CPython's `with` fetches __enter__ and __exit__ through their descriptors and calls what it got.
+ * Our descriptors hand out the object itself, and the object is callable: no argument means enter,
+ * three mean exit. Fetched from the class (contextlib.ExitStack, Span.__enter__(span)) they hand out
+ * themselves and take the object as first argument, as any function would.
+ */
+#ifndef FASTTRACE_PROTOCOL_H
+#define FASTTRACE_PROTOCOL_H
+
+#include <Python.h>
+
+typedef struct {
+    PyObject_HEAD
+    PyTypeObject *owner;  /* borrowed: the class it belongs to lives as long as the module */
+    Py_ssize_t extra_args; /* 0: __enter__, 3: __exit__ */
+    const char *name;
+} ft_with_descriptor;
+
+static PyObject *ft_with_get(PyObject *self, PyObject *obj, PyObject *type)
+{
+    (void)type;
+    if (obj == NULL || obj == Py_None)
+        obj = self;
+    Py_INCREF(obj);
+    return obj;
+}
+
+static PyObject *ft_with_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    ft_with_descriptor *d = (ft_with_descriptor *)self;
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    PyObject *rest, *result;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)
+        return PyErr_Format(PyExc_TypeError, "%s() takes no keyword arguments", d->name);
+    if (n < 1 || Py_TYPE(PyTuple_GET_ITEM(args, 0)) != d->owner)
+        return PyErr_Format(PyExc_TypeError, "%s() needs a %s as first argument", d->name,
+                            d->owner->tp_name);
+    if (n != d->extra_args + 1)
+        return PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments besides the object (%zd given)",
+                            d->name, d->extra_args, n - 1);
+    rest = PyTuple_GetSlice(args, 1, n);
+    if (rest == NULL)
+        return NULL;
+    result = PyObject_Call(PyTuple_GET_ITEM(args, 0), rest, NULL);
+    Py_DECREF(rest);
+    return result;
+}
+
+static PyObject *ft_with_repr(PyObject *self)
+{
+    ft_with_descriptor *d = (ft_with_descriptor *)self;
+    return PyUnicode_FromFormat("<method '%s' of '%s' objects>", d->name, d->owner->tp_name);
+}
+
+static void ft_with_dealloc(PyObject *self)
+{
+    PyObject_Free(self);
+}
+
+static PyTypeObject ft_with_descriptor_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "fasttrace._span.with_descriptor",
+    .tp_basicsize = sizeof(ft_with_descriptor),
+    .tp_dealloc = ft_with_dealloc,
+    .tp_repr = ft_with_repr,
+    .tp_call = ft_with_call,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_descr_get = ft_with_get,
+};
+
+static int ft_add_with_descriptor(PyTypeObject *type, const char *name, Py_ssize_t extra_args)
+{
+    int status;
+    ft_with_descriptor *d = PyObject_New(ft_with_descriptor, &ft_with_descriptor_type);
+    if (d == NULL)
+        return -1;
+    d->owner = type;
+    d->extra_args = extra_args;
+    d->name = name;
+    status = PyDict_SetItemString(type->tp_dict, name, (PyObject *)d);
+    Py_DECREF(d);
+    return status;
+}
+
+/* Makes `type` callable through the vectorcall pointer stored at `offset` of each instance. */
+static void ft_enable_vectorcall(PyTypeObject *type, Py_ssize_t offset, int is_method)
+{
+    type->tp_vectorcall_offset = offset;
+    type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    if (is_method)
+        type->tp_flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
+    type->tp_call = PyVectorcall_Call;
+    PyType_Modified(type);
+}
+
+static int ft_enable_with(PyTypeObject *type)
+{
+    if (PyType_Ready(&ft_with_descriptor_type) < 0)
+        return -1;
+    if (ft_add_with_descriptor(type, "__enter__", 0) < 0 ||
+        ft_add_with_descriptor(type, "__exit__", 3) < 0)
+        return -1;
+    PyType_Modified(type);
+    return 0;
+}
+
+/* ---- object life at its end, for a deallocator that may keep the object ---- */
+static inline Py_ssize_t ft_refcount(PyObject *o)
+{
+    return Py_REFCNT(o);
+}
+
+static inline void ft_set_refcount(PyObject *o, Py_ssize_t n)
+{
+    Py_SET_REFCNT(o, n);
+}
+
+/* Only with refcount 0, as CPython asks for. */
+static inline void ft_clear_weakrefs(PyObject *o)
+{
+    PyObject **list = (PyObject **)((char *)o + Py_TYPE(o)->tp_weaklistoffset);
+    if (*list != NULL)
+        PyObject_ClearWeakRefs(o);
+}
+
+static inline void ft_untrack(PyObject *o)
+{
+    if (PyObject_GC_IsTracked(o))
+        PyObject_GC_UnTrack(o);
+}
+
+static inline void ft_track(PyObject *o)
+{
+    if (!PyObject_GC_IsTracked(o))
+        PyObject_GC_Track(o);
+}
+
+static destructor ft_replace_dealloc(PyTypeObject *type, destructor ours)
+{
+    destructor original = type->tp_dealloc;
+    type->tp_dealloc = ours;
+    return original;
+}
+
+#endif

@@ -1,0 +1,51 @@
+"""The compiled core of fasttrace: one extension module, read in the order a span lives.
+
+    start: ids, clock -> Span in a Segment of a TraceState -> active item
+    finish: Segment complete -> filters -> sampling decision -> plan of tags -> encoder -> payload
+    send: the flusher swaps the payload out; Python code from there on
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyObject_Free, PyObject_Malloc
+from cpython.object cimport PyObject, PyTypeObject, destructor
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.weakref cimport PyWeakref_NewRef
+from libc.math cimport floor, isfinite
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from _wire cimport *
+
+from operator import index as operator_index
+from os import urandom as os_urandom
+
+cdef class TracerCore
+cdef class Context
+cdef class Span
+cdef class Segment
+cdef class Payload
+
+include "cpython.pxi"
+include "warnings.pxi"
+include "clock.pxi"
+include "ids.pxi"
+include "thread.pxi"
+include "text.pxi"
+include "tags.pxi"
+include "state.pxi"
+include "span.pxi"
+include "span_tags.pxi"
+include "profile.pxi"
+include "links.pxi"
+include "active.pxi"
+include "segment.pxi"
+include "sampler.pxi"
+include "payload.pxi"
+include "plan.pxi"
+include "encoder_v04.pxi"
+include "encoder_v05.pxi"
+include "core.pxi"
+include "wrap.pxi"
+include "module.pxi"

@@ -1,0 +1,131 @@
+# The active item: ONE context variable that holds a Span, an activated Context, or an attach node.
+#
+# A native span sets it when it starts and writes nothing when it ends: readers step over finished
+# spans, within the base the span began under, and store what they found.
+
+cdef extern from "Python.h":
+    PyObject *PyContextVar_New(const char *name, PyObject *default_value) except NULL
+    int PyContextVar_Get(PyObject *var, PyObject *default_value, PyObject **value) except -1
+    PyObject *PyContextVar_Set(PyObject *var, PyObject *value) except NULL
+
+cdef PyObject *active_var = PyContextVar_New("fasttrace_active", NULL)
+
+
+@cython.final
+cdef class AttachNode:
+    """An item put in place until its own detach: a scope of another API, or a detached section.
+
+    `item` is a Span, a Context, or None for "no parent".
+    """
+    cdef readonly object item
+    cdef readonly object base        # node this one was attached under
+    cdef readonly object payload     # what the attaching API wants back
+    cdef bint detached
+
+
+cdef inline int set_active(PyObject *item) except -1:
+    cdef PyObject *token = PyContextVar_Set(active_var, item)
+    Py_DECREF(<object>token)
+    return 0
+
+
+cdef object stored_item():
+    """The raw item of this context, or None."""
+    cdef PyObject *item = NULL
+    PyContextVar_Get(active_var, NULL, &item)
+    if item == NULL:
+        return None
+    found = <object>item
+    Py_DECREF(found)
+    return found
+
+
+cdef object live_item(object item):
+    """What is active if `item` is stored: an unfinished Span, a Context, an AttachNode, or None."""
+    cdef Span span
+    cdef PyObject *at
+    while True:
+        if type(item) is AttachNode:
+            if not (<AttachNode>item).detached:
+                return item
+            item = (<AttachNode>item).base
+            continue
+        if type(item) is not Span:
+            return item
+        span = <Span>item
+        at = <PyObject *>span
+        while at != NULL and (<Span>at)._flags & SPAN_FINISHED and (<Span>at)._base is span._base:
+            at = (<Span>at)._above
+        if at != NULL and not (<Span>at)._flags & SPAN_FINISHED and (<Span>at)._base is span._base:
+            return <object>at
+        item = span._base
+
+
+cdef object active_item():
+    """The active item of this context: Span, Context, AttachNode or None. Stores what it walked to."""
+    item = stored_item()
+    live = live_item(item)
+    if live is not item:
+        set_active(<PyObject *>live)
+    return live
+
+
+cdef object parent_of_item(object item):
+    """What a span started now would have as parent: Span, Context or None."""
+    if type(item) is AttachNode:
+        item = (<AttachNode>item).item
+        if type(item) is Span:
+            item = live_item(item)
+            if type(item) is AttachNode:
+                return parent_of_item(item)
+    return item
+
+
+def activate(item) -> None:
+    """Makes a Span, a Context or None the active item of the current context.
+
+    An activated Context is used up by the first span started under it, as in ddtrace 4.x.
+    """
+    if item is not None and type(item) is not Span and type(item) is not Context:
+        warn("activate", "only a Span, a Context or None can be activated, got %s" % type(item).__name__)
+        return
+    set_active(<PyObject *>item)
+
+
+def active():
+    """The active Span or Context, or None."""
+    return parent_of_item(active_item())
+
+
+def attach(item, payload=None) -> AttachNode:
+    """Puts `item` (Span, Context or None) in place until `detach()` of the node returned."""
+    cdef AttachNode node = AttachNode.__new__(AttachNode)
+    base = active_item()
+    node.item = item
+    node.base = base
+    node.payload = payload
+    set_active(<PyObject *>node)
+    return node
+
+
+def detach(AttachNode node) -> None:
+    """Takes a node back, in any order and in any context; what was active before it is again."""
+    node.detached = True
+    active_item()
+
+
+def peek_active():
+    """The raw active item, untouched: for `exchange_active`."""
+    return stored_item()
+
+
+def exchange_active(item=None):
+    """Puts a raw active item in place and returns the one that was there; None means nothing active.
+
+    For code that keeps an active item of its own between two runs, as the wrapper of a generator
+    does: what it got back is what it has to put back.
+    """
+    old = stored_item()
+    if old is not item:
+        set_active(<PyObject *>item)
+    return old

@@ -1,0 +1,163 @@
+# v0.4: a span is a map with string keys. The fields of constant size come from one template.
+
+cdef const char *V04_NAME = b"\xa4name"
+cdef const char *V04_SERVICE = b"\xa7service"
+cdef const char *V04_RESOURCE = b"\xa8resource"
+cdef const char *V04_TYPE = b"\xa4type"
+cdef const char *V04_ERROR = b"\xa5error\x01"
+cdef const char *V04_META = b"\xa4meta"
+cdef const char *V04_METRICS = b"\xa7metrics"
+cdef const char *V04_LINKS = b"\xaaspan_links"
+
+
+cdef inline unsigned char *put_raw(unsigned char *p, const char *source, size_t n) noexcept:
+    memcpy(p, source, n)
+    return p + n
+
+
+cdef inline unsigned char *put_shared(Buffer *out, unsigned char *p, Buffer *wire) except NULL:
+    p = buffer_reserve(out, p, wire.used + 64)
+    return put_raw(p, <const char *>wire.data, wire.used) if wire.used else p
+
+
+cdef unsigned char *put_dict(Buffer *out, unsigned char *p, dict items) except NULL:
+    p = wire_put_map_header(buffer_reserve(out, p, 64), <uint32_t>len(items))
+    for key, value in items.items():
+        p = put_value(out, put_text(out, p, <PyObject *>key), value)
+    return buffer_reserve(out, p, 64)
+
+
+cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segment segment, bint first,
+                                 uint32_t partial) except NULL:
+    """Writes one span; on entry and on return there is room for at least 64 bytes."""
+    cdef Plan plan
+    cdef PlanPair *pair
+    cdef TagBlock *block = span._tags
+    cdef Tag *tag
+    cdef uint32_t i, fields = 8
+    cdef int k
+    cdef size_t head
+    cdef SpanExtra extra
+    plan_span(&plan, span, segment, first, partial)
+    if FT_UNLIKELY(span._flags & SPAN_COLLIDES or span._extra is not None):
+        return put_span_v04_slow(out, p, span, segment, &plan)
+    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
+    head = p - out.data
+    p = wire_put_v04_fixed(p, segment.state.id_low, span._span_id, span._parent_id,
+                           span._start_ns + segment.state.offset_ns, span._duration_ns)
+    p = put_names(out, p, span, &fields)
+    if plan.texts:
+        fields += 1
+        p = wire_put_map_header(put_raw(p, V04_META, 5), plan.texts)
+        for k in range(plan.shared_count):
+            p = put_shared(out, p, &(<StaticTags>plan.shared[k]).meta_wire)
+        for k in range(plan.pair_count):
+            pair = &plan.pairs[k]
+            if pair.text != NULL:
+                p = put_text(out, put_text(out, p, pair.key), pair.text)
+        if block != NULL and block.texts:
+            for i in range(block.used):
+                tag = &block.tags[i]
+                if tag.kind == TAG_TEXT:
+                    p = put_text(out, put_text(out, p, tag.key), tag.value.text)
+    if plan.numbers:
+        fields += 1
+        p = wire_put_map_header(put_raw(p, V04_METRICS, 8), plan.numbers)
+        for k in range(plan.shared_count):
+            p = put_shared(out, p, &(<StaticTags>plan.shared[k]).metrics_wire)
+        for k in range(plan.pair_count):
+            pair = &plan.pairs[k]
+            if pair.text == NULL:
+                p = put_text(out, p, pair.key)
+                p = wire_put_double(p, pair.real) if pair.is_real else wire_put_int(p, pair.number)
+        if block != NULL and block.used != block.texts:
+            for i in range(block.used):
+                tag = &block.tags[i]
+                if tag.kind == TAG_INT:
+                    p = wire_put_int(put_text(out, p, tag.key), tag.value.whole)
+                elif tag.kind == TAG_FLOAT:
+                    p = wire_put_double(put_text(out, p, tag.key), tag.value.real)
+        p = buffer_reserve(out, p, 64)
+    out.data[head] = <unsigned char>(0x80 | fields)
+    return p
+
+
+cdef inline unsigned char *put_names(Buffer *out, unsigned char *p, Span span, uint32_t *fields) except NULL:
+    """Name, service, resource, type and error; `fields` counts the optional ones."""
+    cdef PyObject *name = span._name if span._name != NULL else <PyObject *>TEXT_EMPTY
+    p = put_text(out, put_raw(p, V04_NAME, 5), name)
+    p = put_raw(p, V04_SERVICE, 8)
+    p = put_text(out, p, span._service if span._service != NULL else <PyObject *>TEXT_EMPTY)
+    p = put_raw(p, V04_RESOURCE, 9)
+    p = put_text(out, p, span._resource if span._resource != NULL else name)
+    if span._type:
+        fields[0] += 1
+        p = put_text(out, put_raw(p, V04_TYPE, 5), span_type_raw(span._type))
+    if span._flags & SPAN_ERROR:
+        fields[0] += 1
+        p = put_raw(p, V04_ERROR, 7)
+    return p
+
+
+cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, Segment segment,
+                                      Plan *plan) except NULL:
+    """The same for a span with links or events, or with tags that may share names with ours."""
+    cdef uint32_t fields = 8
+    cdef size_t head
+    cdef dict meta, metrics
+    meta, metrics = plan_merge(plan, span)
+    links = span_add_rare(span, segment, meta, True)
+    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
+    head = p - out.data
+    p = wire_put_v04_fixed(p, segment.state.id_low, span._span_id, span._parent_id,
+                           span._start_ns + segment.state.offset_ns, span._duration_ns)
+    p = put_names(out, p, span, &fields)
+    if meta:
+        fields += 1
+        p = put_dict(out, put_raw(p, V04_META, 5), meta)
+    if metrics:
+        fields += 1
+        p = put_dict(out, put_raw(p, V04_METRICS, 8), metrics)
+    if links:
+        fields += 1
+        p = wire_put_array_header(put_raw(p, V04_LINKS, 11), <uint32_t>len(links))
+        for link in links:
+            p = put_link(out, p, link)
+    if fields < 16:
+        out.data[head] = <unsigned char>(0x80 | fields)
+    return buffer_reserve(out, p, 64)
+
+
+cdef unsigned char *put_link(Buffer *out, unsigned char *p, dict link) except NULL:
+    """A span link in its native slot: a map whose values are ints, a str, and the flat attributes."""
+    p = wire_put_map_header(buffer_reserve(out, p, 64), <uint32_t>len(link))
+    for key, value in link.items():
+        p = put_text(out, p, <PyObject *>key)
+        if type(value) is dict:
+            p = put_dict(out, p, value)
+        elif type(value) is int:
+            p = wire_put_uint(p, value)
+        else:
+            p = put_value(out, p, value)
+        p = buffer_reserve(out, p, 64)
+    return p
+
+
+cdef int encode_chunk_v04(Buffer *out, Segment segment, PyObject *at, uint32_t n, uint32_t partial) except -1:
+    """Appends a chunk of the `n` finished spans of a list, or nothing at all."""
+    cdef size_t used = out.used
+    cdef unsigned char *p
+    cdef bint first = True
+    try:
+        p = buffer_reserve(out, out.data + used, 64)
+        p = wire_put_array_header(p, n)
+        while at != NULL:
+            if (<Span>at)._flags & SPAN_FINISHED:
+                p = put_span_v04(out, p, <Span>at, segment, first, partial)
+                first = False
+            at = (<Span>at)._next
+        out.used = p - out.data
+    except BaseException:
+        out.used = used
+        raise
+    return 0

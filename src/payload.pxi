@@ -1,0 +1,185 @@
+# The payload buffer: chunks encoded back to back until the flusher takes them.
+
+cdef enum:
+    PAYLOAD_MAX_CHUNKS = 400_000     # the agent refuses arrays of more than 500,000 elements
+    PAYLOAD_MAX_STRINGS = 400_000
+    BUFFER_KEEP_BYTES = 8 << 20      # a buffer up to this size is used again
+
+cdef struct StringSlot:
+    PyObject *text       # owned str, or NULL for an empty slot
+    uint32_t index       # in the payload's string table
+
+cdef struct StringTable:
+    StringSlot *slots    # owned; open addressing by object identity
+    uint32_t room        # power of two
+    uint32_t used
+
+
+cdef int table_init(StringTable *table, uint32_t room) except -1:
+    table.slots = <StringSlot *>PyMem_RawCalloc(room, sizeof(StringSlot))
+    if table.slots == NULL:
+        raise MemoryError()
+    table.room = room
+    table.used = 0
+    return 0
+
+
+cdef void table_free(StringTable *table) noexcept:
+    cdef uint32_t i
+    if table.slots == NULL:
+        return
+    for i in range(table.room):
+        if table.slots[i].text != NULL:
+            Py_DECREF(<object>table.slots[i].text)
+    PyMem_RawFree(table.slots)
+    table.slots = NULL
+    table.room = table.used = 0
+
+
+cdef inline StringSlot *table_slot(StringTable *table, PyObject *text) noexcept:
+    """The slot of this very object, or the empty one where it belongs."""
+    cdef uint32_t mask = table.room - 1
+    cdef uint64_t spread = (<uint64_t><size_t>text >> 4) * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint32_t at = <uint32_t>(spread >> 32) & mask
+    while table.slots[at].text != NULL and table.slots[at].text != text:
+        at = (at + 1) & mask
+    return &table.slots[at]
+
+
+cdef int table_add(StringTable *table, PyObject *text, uint32_t index) except -1:
+    cdef StringTable wide
+    cdef StringSlot *slot
+    cdef uint32_t i
+    if table.used * 2 >= table.room:
+        table_init(&wide, table.room * 2)
+        for i in range(table.room):
+            if table.slots[i].text != NULL:
+                slot = table_slot(&wide, table.slots[i].text)
+                slot[0] = table.slots[i]
+        wide.used = table.used
+        PyMem_RawFree(table.slots)
+        table[0] = wide
+    slot = table_slot(table, text)
+    Py_INCREF(<object>text)
+    slot.text = text
+    slot.index = index
+    table.used += 1
+    return 0
+
+
+@cython.final
+cdef class Piece:
+    """Read-only buffer over a part of a Payload, without a copy."""
+    cdef Payload owner
+    cdef void *data
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, 1, flags)
+        self.owner.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.owner.exports -= 1
+
+
+@cython.final
+cdef class Payload:
+    """The body of one request to the agent; takes chunks until it is swapped out."""
+    cdef Buffer body             # v0.4 or v0.5 chunks
+    cdef Buffer strings          # v0.5: encoded string table
+    cdef StringTable table       # v0.5
+    cdef dict contents           # v0.5: text -> index
+    cdef int version             # 4 or 5
+    cdef uint32_t string_count
+    cdef int exports             # live buffer views
+    cdef readonly uint32_t trace_count
+    cdef readonly uint32_t span_count
+    cdef bint settled
+
+    def __dealloc__(self):
+        buffer_free(&self.body)
+        buffer_free(&self.strings)
+        table_free(&self.table)
+
+    @property
+    def api_version(self) -> str:
+        """"v0.4" or "v0.5"."""
+        return "v0.5" if self.version == 5 else "v0.4"
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the body in bytes."""
+        return sum([len(piece) for piece in self.buffers()])
+
+    cdef size_t size(self) noexcept:
+        """Bytes held, without the few of the headers."""
+        return self.body.used + self.strings.used
+
+    cdef int start_strings(self) except -1:
+        self.contents = {}
+        table_init(&self.table, 256)
+        string_index(self, <PyObject *>TEXT_EMPTY)
+        string_index(self, <PyObject *>TEXT_ORIGIN)
+        return 0
+
+    cdef Piece piece(self, Buffer *b):
+        cdef Piece piece = Piece.__new__(Piece)
+        piece.owner = self
+        piece.data = b.data
+        piece.size = b.used
+        return piece
+
+    def buffers(self) -> list:
+        """The pieces of the body, in order: bytes and memoryviews that are valid as long as they live."""
+        cdef unsigned char head[16]
+        cdef unsigned char *p = head
+        cdef list pieces = []
+        if self.version == 5:
+            p[0] = 0x92
+            p = wire_put_array_header(p + 1, self.string_count)
+            pieces.append((<char *>head)[:p - head])
+            pieces.append(memoryview(self.piece(&self.strings)))
+            p = head
+        p = wire_put_array_header(p, self.trace_count)
+        pieces.append((<char *>head)[:p - head])
+        pieces.append(memoryview(self.piece(&self.body)))
+        return pieces
+
+
+cdef Payload new_payload(int version, Buffer *spare):
+    """An empty payload; takes over the memory of `spare` if there is any."""
+    cdef Payload payload = Payload.__new__(Payload)
+    payload.version = version
+    if version == 5:
+        payload.start_strings()
+    if spare != NULL and spare.data != NULL:
+        payload.body = spare[0]
+        payload.body.used = 0
+        spare.data = NULL
+        spare.used = spare.room = 0
+    return payload
+
+
+cdef inline uint32_t string_index(Payload payload, PyObject *text) except? 0:
+    """Index of a string in the payload's table; the same object is found without looking at its text."""
+    cdef StringSlot *slot = table_slot(&payload.table, text)
+    if FT_LIKELY(slot.text != NULL):
+        return slot.index
+    return string_index_new(payload, text)
+
+
+cdef uint32_t string_index_new(Payload payload, PyObject *text) except? 0:
+    cdef PyObject *known = PyDict_GetItemWithError(payload.contents, <object>text)
+    cdef unsigned char *p
+    cdef uint32_t index
+    if known != NULL:
+        index = <uint32_t>PyLong_AsSsize_t(<object>known)
+    else:
+        index = payload.string_count
+        p = buffer_reserve(&payload.strings, payload.strings.data + payload.strings.used, 64)
+        p = put_text(&payload.strings, p, text)
+        payload.contents[<object>text] = index
+        payload.strings.used = p - payload.strings.data
+        payload.string_count += 1
+    table_add(&payload.table, text, index)
+    return index

@@ -1,0 +1,189 @@
+# Which tags of ours a span carries on the wire: worked out once, written by either encoder.
+
+cdef enum:
+    PLAN_MAX = 12
+
+cdef struct PlanPair:
+    PyObject *key        # borrowed
+    PyObject *text       # borrowed; NULL: `number` is meant
+    int64_t number
+    double real
+    bint is_real
+
+cdef struct Plan:
+    PyObject *shared[6]      # borrowed StaticTags
+    int shared_count
+    PlanPair pairs[PLAN_MAX]
+    int pair_count
+    uint32_t texts           # entries of `meta`, own tags included
+    uint32_t numbers         # entries of `metrics`, own tags included
+
+cdef str TEXT_EMPTY = ""
+cdef str TEXT_ORIGIN = "_dd.origin"
+cdef str TEXT_PRIORITY = "_sampling_priority_v1"
+cdef str TEXT_MECHANISM = "_dd.p.dm"
+cdef str TEXT_DEFAULT = "-0"
+cdef str TEXT_TID = "_dd.p.tid"
+cdef str TEXT_BASE_SERVICE = "_dd.base_service"
+cdef str TEXT_TOP_LEVEL = "_dd.top_level"
+cdef str TEXT_PARTIAL = "_dd.py.partial_flush"
+cdef str TEXT_AGENT_RATE = "_dd.agent_psr"
+cdef str TEXT_RULE_RATE = "_dd.rule_psr"
+cdef str TEXT_LIMIT_RATE = "_dd.limit_psr"
+cdef str TEXT_KEPT_RATE = "_dd.p.ksr"
+cdef str TEXT_PARENT_ID = "_dd.parent_id"
+cdef str TEXT_EVENTS = "events"
+cdef str TEXT_LINKS = "_dd.span_links"
+
+cdef uint64_t tid_high = 0           # the last high half asked for, and its text
+cdef str tid_text = "0000000000000000"
+cdef str kept_rate_text = None       # the same for the sampling rate
+cdef double kept_rate = -1.0
+
+
+cdef inline void plan_share(Plan *plan, StaticTags tags) noexcept:
+    if tags.texts | tags.numbers:
+        plan.shared[plan.shared_count] = <PyObject *>tags
+        plan.shared_count += 1
+        plan.texts += tags.texts
+        plan.numbers += tags.numbers
+
+
+cdef inline void plan_text(Plan *plan, str key, str text) noexcept:
+    plan.pairs[plan.pair_count].key = <PyObject *>key
+    plan.pairs[plan.pair_count].text = <PyObject *>text
+    plan.pair_count += 1
+    plan.texts += 1
+
+
+cdef inline void plan_number(Plan *plan, str key, int64_t number) noexcept:
+    plan.pairs[plan.pair_count].key = <PyObject *>key
+    plan.pairs[plan.pair_count].text = NULL
+    plan.pairs[plan.pair_count].is_real = False
+    plan.pairs[plan.pair_count].number = number
+    plan.pair_count += 1
+    plan.numbers += 1
+
+
+cdef inline void plan_real(Plan *plan, str key, double real) noexcept:
+    plan.pairs[plan.pair_count].key = <PyObject *>key
+    plan.pairs[plan.pair_count].text = NULL
+    plan.pairs[plan.pair_count].is_real = True
+    plan.pairs[plan.pair_count].real = real
+    plan.pair_count += 1
+    plan.numbers += 1
+
+
+cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
+    """Fills the plan for a span of a chunk; `partial` is the chunk's size if the trace goes on."""
+    cdef Profile profile = segment.profile
+    cdef TraceState state = segment.state
+    cdef uint32_t flags = span._flags
+    plan.shared_count = plan.pair_count = 0
+    plan.texts = plan.numbers = 0
+    if span._tags != NULL:
+        plan.texts = span._tags.texts
+        plan.numbers = span._tags.used - span._tags.texts
+    if segment.core is None:
+        return 0
+    if FT_LIKELY(not flags & SPAN_OWNS_STATIC):
+        plan_share(plan, profile.tags)
+        if flags & SPAN_VERSION:
+            plan_share(plan, profile.version)
+        if flags & SPAN_LOCAL_ROOT:
+            plan_share(plan, profile.root_wire)
+            if flags & SPAN_NEW_TRACE:
+                plan_share(plan, profile.new_trace)
+    elif flags & SPAN_LOCAL_ROOT:
+        plan_number(plan, TEXT_TOP_LEVEL, 1)
+    if flags & SPAN_TOP_LEVEL and not flags & SPAN_LOCAL_ROOT:
+        plan_number(plan, TEXT_TOP_LEVEL, 1)
+    if FT_UNLIKELY(flags & SPAN_INHERITS and not first and state.inherited is not None
+                   and not flags & SPAN_OWNS_STATIC):
+        plan_share(plan, state.inherited)
+    if FT_UNLIKELY(state.origin is not None):
+        plan_text(plan, TEXT_ORIGIN, state.origin)
+    if FT_UNLIKELY(span._service != <PyObject *>profile.service and profile.is_foreign(span._service)):
+        plan_text(plan, TEXT_BASE_SERVICE, profile.service_lower)
+    if first:
+        plan_first(plan, span, segment, partial)
+    if FT_UNLIKELY(state.rate_kind != RATE_NONE and segment.root == <PyObject *>span):
+        plan_rates(plan, state)
+    return 0
+
+
+cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) except -1:
+    """Tags of the whole chunk, which its first span carries."""
+    global tid_high, tid_text
+    cdef TraceState state = segment.state
+    plan_share(plan, segment.profile.chunk)
+    plan_number(plan, TEXT_PRIORITY, state.priority)
+    if state.mechanism == MECHANISM_DEFAULT:
+        plan_text(plan, TEXT_MECHANISM, TEXT_DEFAULT)
+    elif state.mechanism != MECHANISM_NONE:
+        plan_text(plan, TEXT_MECHANISM, mechanism_text(state.mechanism))
+    if partial:
+        plan_number(plan, TEXT_PARTIAL, partial)
+    if state.id_high and (state.inherited is None or TEXT_TID not in state.inherited.meta):
+        if state.id_high != tid_high:
+            tid_text = "%016x" % state.id_high
+            tid_high = state.id_high
+        plan_text(plan, TEXT_TID, tid_text)
+    if state.propagated is not None:
+        if not span._flags & SPAN_OWNS_STATIC or not span._flags & SPAN_INHERITS:
+            plan_share(plan, state.propagated)
+    if state.parent_tag is not None and span._flags & SPAN_LOCAL_ROOT:
+        plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
+    return 0
+
+
+cdef int plan_rates(Plan *plan, TraceState state) except -1:
+    """How the local root's trace came to be kept or dropped."""
+    global kept_rate, kept_rate_text
+    if state.rate_kind == RATE_AGENT:
+        plan_real(plan, TEXT_AGENT_RATE, state.rate)
+    else:
+        plan_real(plan, TEXT_RULE_RATE, state.rate)
+    if state.has_limit:
+        plan_real(plan, TEXT_LIMIT_RATE, state.limit)
+    if state.rate != kept_rate:
+        kept_rate_text = rate_text(state.rate)
+        kept_rate = state.rate
+    plan_text(plan, TEXT_KEPT_RATE, kept_rate_text)
+    return 0
+
+
+cdef tuple plan_merge(Plan *plan, Span span):
+    """The same as two dicts (meta, metrics), for spans whose tags may share names with ours.
+
+    What the tracer set at start gives way to the application's tags, and so do the values of the
+    trace's context; what it sets at the end of the trace does not.
+    """
+    cdef dict meta = {}
+    cdef dict metrics = {}
+    cdef PyObject *chunk = <PyObject *>(<Segment>span._segment).profile.chunk
+    cdef PlanPair *pair
+    cdef int i
+    for i in range(plan.shared_count):
+        if plan.shared[i] != chunk:
+            meta.update((<StaticTags>plan.shared[i]).meta)
+            metrics.update((<StaticTags>plan.shared[i]).metrics)
+    for i in range(plan.pair_count):
+        pair = &plan.pairs[i]
+        if pair.text != NULL and pair.key != <PyObject *>TEXT_BASE_SERVICE:
+            meta[<object>pair.key] = <object>pair.text
+    span_own(span, True, meta)
+    span_own(span, False, metrics)
+    for i in range(plan.shared_count):
+        if plan.shared[i] == chunk:
+            meta.update((<StaticTags>chunk).meta)
+            metrics.update((<StaticTags>chunk).metrics)
+    for i in range(plan.pair_count):
+        pair = &plan.pairs[i]
+        if pair.text == NULL:
+            metrics[<object>pair.key] = pair.real if pair.is_real else pair.number
+            meta.pop(<object>pair.key, None)
+        elif pair.key == <PyObject *>TEXT_BASE_SERVICE:
+            meta[<object>pair.key] = <object>pair.text
+            metrics.pop(<object>pair.key, None)
+    return meta, metrics

@@ -1,0 +1,61 @@
+# What a tracer's configuration adds to its spans, in the form the encoders want.
+
+@cython.final
+@cython.no_gc
+cdef class Profile:
+    """Immutable; a changed configuration makes a new one. Segments keep the one they began with."""
+    cdef StaticTags tags         # on every span: env, DD_TAGS, tracer.set_tags()
+    cdef StaticTags version      # on spans of the configured service
+    cdef StaticTags root         # on local roots: runtime-id, process_id
+    cdef StaticTags root_wire    # the same, and what is set at finish
+    cdef StaticTags new_trace    # on roots without remote parent
+    cdef StaticTags chunk        # on the first span of a chunk
+    cdef str service             # global service or None
+    cdef str service_lower
+    cdef str env                 # "" if not configured
+    cdef PyObject *foreign       # owned: service last found to differ from the global one
+    cdef uint64_t key_bits[8]    # filter: keys of `tags` and all special keys
+
+    def __dealloc__(self):
+        if self.foreign != NULL:
+            Py_DECREF(<object>self.foreign)
+
+    cdef bint may_be_special(self, PyObject *key) noexcept:
+        cdef Py_hash_t key_hash = text_hash(key)
+        return (self.key_bits[(key_hash >> 6) & 7] >> (key_hash & 63)) & 1
+
+    cdef bint is_foreign(self, PyObject *service) except -1:
+        """Whether a span of this service needs `_dd.base_service`."""
+        if service == <PyObject *>self.service or service == NULL or self.service is None:
+            return False
+        if service == self.foreign:
+            return True
+        if (<object>service).lower() == self.service_lower:
+            return False
+        if self.foreign != NULL:
+            Py_DECREF(<object>self.foreign)
+        Py_INCREF(<object>service)
+        self.foreign = service
+        return True
+
+
+cdef Profile make_profile(service, str env, version, dict meta, dict metrics, dict root_meta, dict root_metrics,
+                          dict new_trace_meta, dict chunk_meta, dict chunk_metrics):
+    cdef Profile profile = Profile.__new__(Profile)
+    cdef StaticTags special
+    cdef int i
+    profile.tags = StaticTags(meta, metrics)
+    profile.version = StaticTags({} if version is None else {"version": plain_text(version)}, {})
+    profile.root = StaticTags(root_meta, root_metrics)
+    profile.root_wire = StaticTags(root_meta, {**root_metrics, "_dd.top_level": 1})
+    profile.new_trace = StaticTags(new_trace_meta, {})
+    profile.chunk = StaticTags(chunk_meta, chunk_metrics)
+    profile.service = None if service is None else plain_text(service)
+    profile.service_lower = None if service is None else profile.service.lower()
+    profile.env = env or ""
+    special = StaticTags(dict.fromkeys(SPECIAL_KEYS, ""), {})
+    for i in range(8):
+        profile.key_bits[i] = special.key_bits[i] | profile.tags.key_bits[i]
+    return profile
+
+cdef Profile empty_profile = make_profile(None, None, None, {}, {}, {}, {}, {}, {}, {})

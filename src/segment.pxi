@@ -1,0 +1,351 @@
+# A Segment: the spans of one trace in one tracer of one process, from first start to the chunk.
+
+cdef enum:
+    SWEEP_FROM = 64      # abandoned spans on a list before it is worth a walk
+    CHUNK_MAX_SPANS = 100_000    # flushed at this size even with partial flush off: agent limits
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(128)
+cdef class Segment:
+    cdef TraceState state
+    cdef Profile profile
+    cdef TracerCore core         # None: the span was constructed by hand and is never sent
+    cdef PyObject *root          # local root; borrowed unless root_owned; NULL if it is gone
+    cdef PyObject *head          # borrowed: spans not yet flushed, in creation order
+    cdef PyObject *tail
+    cdef PyObject *sibling       # borrowed: next live Segment of the same trace
+    cdef uint32_t listed         # spans on the list
+    cdef uint32_t open           # of them unfinished and alive
+    cdef uint32_t finished       # of them finished
+    cdef uint32_t abandoned      # of them dropped unfinished
+    cdef unsigned int fork_count     # process lineage it belongs to
+    cdef bint root_owned
+    cdef bint entries            # more than one span without local parent joined
+
+    def __dealloc__(self):
+        cdef PyObject **at
+        if self.state is not None:
+            at = &self.state.segments
+            while at[0] != NULL:
+                if at[0] == <PyObject *>self:
+                    at[0] = self.sibling
+                    break
+                at = &(<Segment>at[0]).sibling
+
+
+cdef Segment new_segment(TracerCore core, TraceState state):
+    cdef Segment segment = Segment.__new__(Segment)
+    segment.state = state
+    segment.core = core
+    segment.profile = core.profile
+    segment.fork_count = id_fork_count
+    segment.sibling = state.segments
+    state.segments = <PyObject *>segment
+    return segment
+
+
+cdef Segment join_segment(TracerCore core, TraceState state):
+    """The live Segment of this trace in this tracer and process, or a new one."""
+    cdef PyObject *at = state.segments
+    while at != NULL:
+        if (<Segment>at).core is core and (<Segment>at).fork_count == id_fork_count:
+            return <Segment>at
+        at = (<Segment>at).sibling
+    return new_segment(core, state)
+
+
+cdef inline void segment_add(Segment segment, Span span) noexcept:
+    """Lists a span that just started."""
+    span._flags |= SPAN_IN_LIST
+    if segment.head == NULL:
+        segment.head = <PyObject *>span
+    else:
+        (<Span>segment.tail)._next = <PyObject *>span
+    segment.tail = <PyObject *>span
+    segment.listed += 1
+    segment.open += 1
+
+
+cdef void segment_lost(PyObject *segment, PyObject *span) noexcept:
+    """A span of the segment was freed."""
+    if (<Segment>segment).root == span:
+        (<Segment>segment).root = NULL
+
+
+cdef void segment_abandon(PyObject *raw, PyObject *span) noexcept:
+    """A listed span died unfinished: it must hold up neither its siblings nor memory."""
+    cdef PyObject *error_type = NULL
+    cdef PyObject *error_value = NULL
+    cdef PyObject *error_traceback = NULL
+    cdef Segment segment = <Segment>raw
+    PyErr_Fetch(&error_type, &error_value, &error_traceback)
+    segment.open -= 1
+    segment.abandoned += 1
+    segment.core.abandoned_count += 1
+    segment.core.open_count -= 1
+    if segment.root == span:
+        segment.root = NULL
+    if segment.open == 0:
+        segment_flush(segment, False)
+    elif segment.abandoned >= SWEEP_FROM and segment.abandoned * 2 >= segment.listed:
+        segment_sweep(segment)
+    PyErr_Restore(error_type, error_value, error_traceback)
+
+
+cdef void segment_sweep(Segment segment) noexcept:
+    """Takes abandoned spans off the list."""
+    cdef PyObject *at = segment.head
+    cdef PyObject *gone = NULL
+    cdef PyObject *following
+    segment.head = segment.tail = NULL
+    segment.listed -= segment.abandoned
+    segment.abandoned = 0
+    while at != NULL:
+        following = (<Span>at)._next
+        (<Span>at)._next = NULL
+        if (<Span>at)._flags & (SPAN_FINISHED | SPAN_ORPHAN) == SPAN_ORPHAN:
+            (<Span>at)._next = gone
+            gone = at
+        else:
+            if segment.head == NULL:
+                segment.head = at
+            else:
+                (<Span>segment.tail)._next = at
+            segment.tail = at
+        at = following
+    list_release(segment, gone)
+
+
+cdef PyObject *span_take(PyObject *span) noexcept:
+    """A new reference to a listed span, which may be an orphan: then its life begins again."""
+    if (<Span>span)._flags & SPAN_ORPHAN:
+        (<Span>span)._flags &= ~<uint32_t>SPAN_ORPHAN
+        ft_track(span)
+    else:
+        Py_INCREF(<object>span)
+    return span
+
+
+cdef object span_local_root(Span span):
+    """See Span._local_root. Follows parents only if the trace was joined by more than one span."""
+    cdef Segment segment = <Segment>span._segment
+    cdef PyObject *at
+    if segment.entries:
+        at = <PyObject *>span
+        while not (<Span>at)._flags & SPAN_LOCAL_ROOT:
+            if (<Span>at)._extra is not None and (<SpanExtra>(<Span>at)._extra).local_root is not None:
+                return (<SpanExtra>(<Span>at)._extra).local_root
+            if (<Span>at)._above == NULL or (<Span>at)._above == at:
+                break
+            at = (<Span>at)._above
+        if (<Span>at)._flags & SPAN_LOCAL_ROOT:
+            return <object>at
+    if segment.root == NULL:
+        return span
+    at = span_take(segment.root)
+    root = <object>at
+    Py_DECREF(root)
+    return root
+
+
+cdef int span_compress(Span span) except -1:
+    """Replaces a finished parent by the nearest unfinished ancestor; keeps what is still needed of it."""
+    cdef PyObject *at = span._above
+    cdef PyObject *old = at
+    cdef Segment segment = <Segment>span._segment
+    cdef SpanExtra extra
+    if not span._flags & SPAN_FINISHED:
+        extra = span_extra(span)
+        if extra.parent_service == NULL and (<Span>at)._service != NULL:
+            Py_INCREF(<object>(<Span>at)._service)
+            extra.parent_service = (<Span>at)._service
+        if segment.entries and extra.local_root is None:
+            root = span_local_root(span)
+            if <PyObject *>root != segment.root and root is not span:
+                extra.local_root = root
+    while at != NULL and (<Span>at)._flags & SPAN_FINISHED:
+        at = (<Span>at)._above
+    if at != NULL:
+        Py_INCREF(<object>at)
+    span._above = at
+    Py_DECREF(<object>old)
+    return 0
+
+
+# -- finish ---------------------------------------------------------------------------------------------
+
+cdef inline int span_finish(Span span) except -1:
+    """Ends a span: duration, top level, callbacks, and the chunk if it was the last one."""
+    cdef Segment segment
+    cdef PyObject *above
+    cdef int64_t lasted_ns
+    if FT_UNLIKELY(span._flags & (SPAN_FINISHED | SPAN_NOOP)):
+        return 0
+    if FT_LIKELY(not span._flags & SPAN_DURATION_SET):
+        lasted_ns = ft_now_ns() - span._start_ns
+        span._duration_ns = lasted_ns if lasted_ns > 0 else 0
+    span._flags |= SPAN_FINISHED
+    segment = <Segment>span._segment
+    above = span._above
+    if above == NULL or (<Span>above)._segment != <PyObject *>segment:
+        span_finish_apart(span)
+    else:
+        if not same_text(span._service, (<Span>above)._service) and span._service != NULL:
+            span_note_top_level(span)
+        if FT_UNLIKELY((<Span>above)._flags & SPAN_FINISHED):
+            span_compress(span)
+    if FT_UNLIKELY(span._extra is not None and (<SpanExtra>span._extra).on_finish is not None):
+        span_run_callbacks(span)
+    if FT_UNLIKELY(segment.core is None or not span._flags & SPAN_IN_LIST):
+        return 0
+    if FT_UNLIKELY(segment.fork_count != id_fork_count or ft_fork_count != id_fork_count):
+        return span_finish_foreign(span, segment)
+    segment.open -= 1
+    segment.finished += 1
+    segment.core.open_count -= 1
+    segment.core.finished_count += 1
+    segment.core.held_count += 1
+    if segment.open == 0:
+        segment_flush(segment, False)
+    elif segment.finished >= segment.core.partial_min_spans:
+        segment_flush(segment, True)
+    return 0
+
+
+cdef int span_finish_apart(Span span) except -1:
+    """Top level of a span whose parent is none, gone, or another tracer's."""
+    cdef PyObject *above = span._above
+    cdef PyObject *parent_service = NULL
+    if span._flags & SPAN_LOCAL_ROOT:
+        span._flags |= SPAN_TOP_LEVEL
+        return 0
+    if above != NULL:
+        parent_service = (<Span>above)._service
+    if span._extra is not None and (<SpanExtra>span._extra).parent_service != NULL:
+        parent_service = (<SpanExtra>span._extra).parent_service
+    if span._service != NULL and not same_text(span._service, parent_service):
+        span._flags |= SPAN_TOP_LEVEL
+    return 0
+
+
+cdef int span_note_top_level(Span span) except -1:
+    """The parent in hand may stand in for a finished one whose service counts."""
+    if span._extra is not None and (<SpanExtra>span._extra).parent_service != NULL:
+        return span_finish_apart(span)
+    span._flags |= SPAN_TOP_LEVEL
+    return 0
+
+
+cdef int span_run_callbacks(Span span) except -1:
+    """on_finish callbacks, once; what one raises is logged and stays here."""
+    cdef SpanExtra extra = <SpanExtra>span._extra
+    callbacks = extra.on_finish
+    extra.on_finish = None
+    for callback in callbacks:
+        try:
+            callback(span)
+        except Exception as exc:
+            warn("on_finish", "an on_finish callback raised %s" % type(exc).__name__)
+    return 0
+
+
+cdef int span_finish_foreign(Span span, Segment segment) except -1:
+    """A span begun before a fork and finished in the child: the parent process sends it."""
+    note_fork()
+    segment.open -= 1
+    segment.abandoned += 1
+    if segment.open == 0:
+        list_release(segment, segment_detach(segment))
+    return 0
+
+
+# -- flush ----------------------------------------------------------------------------------------------
+
+cdef PyObject *segment_detach(Segment segment) noexcept:
+    """The whole list; the segment starts anew."""
+    cdef PyObject *head = segment.head
+    segment.head = segment.tail = NULL
+    segment.listed = segment.finished = segment.abandoned = 0
+    return head
+
+
+cdef PyObject *segment_detach_finished(Segment segment) noexcept:
+    """The finished spans; the open ones stay listed, abandoned ones go too."""
+    cdef PyObject *at = segment.head
+    cdef PyObject *following
+    cdef PyObject *out_head = NULL
+    cdef PyObject *out_tail = NULL
+    cdef uint32_t kept = 0
+    segment.head = segment.tail = NULL
+    while at != NULL:
+        following = (<Span>at)._next
+        (<Span>at)._next = NULL
+        if (<Span>at)._flags & (SPAN_FINISHED | SPAN_ORPHAN):
+            if out_tail == NULL:
+                out_head = at
+            else:
+                (<Span>out_tail)._next = at
+            out_tail = at
+        else:
+            if segment.tail == NULL:
+                segment.head = at
+            else:
+                (<Span>segment.tail)._next = at
+            segment.tail = at
+            kept += 1
+        at = following
+    segment.listed = kept
+    segment.finished = segment.abandoned = 0
+    return out_head
+
+
+cdef void list_release(Segment segment, PyObject *at) noexcept:
+    """Ends the list's hold on its spans: frees orphans, cuts what the others need no more."""
+    cdef PyObject *following
+    cdef PyObject *above
+    cdef bint complete = segment.open == 0
+    while at != NULL:
+        following = (<Span>at)._next
+        (<Span>at)._next = NULL
+        if at == segment.root and not complete and not segment.root_owned and (<Span>at)._flags & SPAN_FINISHED:
+            # Still the root of open spans: kept until the last of them is done.
+            span_take(at)
+            (<Span>at)._flags &= ~<uint32_t>SPAN_IN_LIST
+            segment.root_owned = True
+        elif (<Span>at)._flags & SPAN_ORPHAN:
+            (<Span>at)._flags &= ~<uint32_t>(SPAN_IN_LIST | SPAN_ORPHAN)
+            span_destroy(at)
+        else:
+            (<Span>at)._flags &= ~<uint32_t>SPAN_IN_LIST
+            above = (<Span>at)._above
+            if complete and above != NULL and (<Span>above)._segment == <PyObject *>segment:
+                # Everything of this trace is finished, so nobody will walk up from here again.
+                (<Span>at)._above = NULL
+                Py_DECREF(<object>above)
+        at = following
+    if complete and segment.root_owned:
+        segment.root_owned = False
+        above = segment.root
+        if above != NULL:
+            Py_DECREF(<object>above)
+
+
+cdef void segment_flush(Segment segment, bint partial) noexcept:
+    """Makes a chunk of the finished spans and hands it to the payload buffer; never raises."""
+    cdef TracerCore core = segment.core
+    cdef uint32_t n = segment.finished
+    cdef PyObject *head
+    if partial:
+        head = segment_detach_finished(segment)
+    else:
+        head = segment_detach(segment)
+    if n:
+        try:
+            core_submit(core, segment, head, n, partial)
+        except BaseException as exc:
+            core.held_count -= n
+            core.drop("internal_error", n)
+            warn("internal", "a chunk of %d spans was dropped: %s: %.200s" % (n, type(exc).__name__, exc))
+    list_release(segment, head)

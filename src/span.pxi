@@ -1,0 +1,669 @@
+# The Span object: its layout, its life, and the `with` protocol.
+#
+# Contract
+# 1. A span with SPAN_IN_LIST is on its Segment's list. The list holds no reference: if the last
+#    reference goes while it is listed, the memory stays with the list (SPAN_ORPHAN).
+# 2. `_above` is owned and never points at itself; it is released when the span becomes an orphan,
+#    so that an abandoned root dies by refcount although finished children are still listed.
+# 3. `_segment` is owned and never NULL after construction.
+# 4. Only `_base` and `_extra` can reach objects of the application; only they are visited by the
+#    garbage collector.
+
+cdef enum:
+    SPAN_FINISHED = 1 << 0
+    SPAN_IN_LIST = 1 << 1
+    SPAN_ORPHAN = 1 << 2         # listed, and nobody else holds it
+    SPAN_LOCAL_ROOT = 1 << 3     # no local parent
+    SPAN_NEW_TRACE = 1 << 4      # local root without a remote parent
+    SPAN_TOP_LEVEL = 1 << 5      # entry of a service; known at finish
+    SPAN_ERROR = 1 << 6
+    SPAN_VERSION = 1 << 7        # carries the configured version
+    SPAN_USER_VERSION = 1 << 8   # has a version tag set by the application
+    SPAN_INHERITS = 1 << 9       # carries the propagated tags of its trace
+    SPAN_NOOP = 1 << 10          # records nothing
+    SPAN_DURATION_SET = 1 << 11  # duration given by the application
+    SPAN_COLLIDES = 1 << 12      # a tag may share its name with one of ours: encode by dict
+    SPAN_OWNS_STATIC = 1 << 13   # the shared tags were copied into its own block
+    SPAN_SEEN = 1 << 14          # scratch mark while a filtered chunk is put together
+    SPAN_ENTRY = 1 << 15         # counted in its Segment as a local root beside the first one
+
+ctypedef PyObject *(*vectorcall_function)(PyObject *, PyObject **, size_t, PyObject *)
+
+
+cdef class SpanExtra:
+    """What few spans have; made on first need."""
+    cdef list on_finish          # callbacks, called once with the span
+    cdef list links              # Link
+    cdef list events             # Event
+    cdef dict store              # objects that integrations keep on a span
+    cdef Context context         # so that `span.context is span.context`
+    cdef PyObject *parent_service    # owned: service of a finished parent that is no longer held
+    cdef object local_root       # local root that a compressed parent chain no longer leads to
+    cdef int64_t error           # span.error if it is neither 0 nor 1
+
+    def __dealloc__(self):
+        if self.parent_service != NULL:
+            Py_DECREF(<object>self.parent_service)
+
+
+@cython.final
+@cython.freelist(512)
+cdef class Span:
+    """A timed operation of a trace (ddtrace 4.x `Span`, with the older names kept).
+
+    Made by `Tracer.trace()` or `Tracer.start_span()`; constructed by hand it belongs to no tracer and
+    is never sent. Times: `start_ns` and `duration_ns` in nanoseconds, `start` and `duration` in seconds.
+    """
+    cdef vectorcall_function _call       # slot of the vectorcall protocol
+    cdef object __weakref__
+    cdef object _base                    # attach node or Context it began under
+    cdef object _extra                   # SpanExtra or None
+    cdef PyObject *_segment              # owned Segment
+    cdef PyObject *_above                # owned Span: local parent, or nearest unfinished ancestor
+    cdef PyObject *_next                 # borrowed: next on the Segment's list, in creation order
+    cdef PyObject *_name                 # owned str
+    cdef PyObject *_service              # owned str or NULL
+    cdef PyObject *_resource             # owned str or NULL: then the name is meant
+    cdef TagBlock *_tags                 # owned, or NULL
+    cdef uint64_t _span_id
+    cdef uint64_t _parent_id             # 0: none
+    cdef int64_t _start_ns               # monotonic clock
+    cdef int64_t _duration_ns            # valid when finished or SPAN_DURATION_SET
+    cdef uint32_t _flags                 # SPAN_*
+    cdef uint32_t _type                  # position in span_types; 0: none
+
+    def __init__(self, name, service=None, resource=None, span_type=None, trace_id=None, span_id=None, parent_id=None,
+                 start=None, context=None, on_finish=None, span_api="datadog", links=None):
+        span_construct(self, name, service, resource, span_type, trace_id, span_id, parent_id, start, context,
+                       on_finish, links)
+
+    # -- identity ------------------------------------------------------------------------------
+
+    @property
+    def span_id(self) -> int:
+        """Id of the span: int, 1 to 2**64 - 1."""
+        return self._span_id
+
+    @span_id.setter
+    def span_id(self, value):
+        if isinstance(value, int) and 0 <= value <= SPAN_ID_MAX:
+            self._span_id = value
+
+    @property
+    def trace_id(self) -> int:
+        """Id of the trace: int of up to 128 bits."""
+        cdef TraceState state = span_state(self)
+        return (<object>state.id_high << 64) | state.id_low if state.id_high else state.id_low
+
+    @trace_id.setter
+    def trace_id(self, value):
+        if isinstance(value, int) and 0 <= value <= TRACE_ID_MAX:
+            span_state(self).set_trace_id(value)
+
+    @property
+    def parent_id(self):
+        """Id of the parent span (int), local or remote, or None."""
+        return self._parent_id if self._parent_id else None
+
+    @parent_id.setter
+    def parent_id(self, value):
+        self._parent_id = value if isinstance(value, int) and 0 <= value <= SPAN_ID_MAX else 0
+
+    @property
+    def context(self) -> Context:
+        """The Context of the trace with this span as parent-to-be."""
+        if self._flags & SPAN_NOOP:
+            return noop_context(self)
+        extra = span_extra(self)
+        if extra.context is None:
+            extra.context = context_of(span_state(self), self._span_id)
+        return extra.context
+
+    @property
+    def _parent(self):
+        """The local parent span or None; a finished parent may be replaced by its own parent."""
+        return <object>self._above if self._above != NULL else None
+
+    @property
+    def _local_root(self):
+        """The first span of this trace in this process (and, for joined traces, this thread)."""
+        return span_local_root(self)
+
+    # -- names ---------------------------------------------------------------------------------
+
+    @property
+    def name(self):
+        """Operation name (str)."""
+        return <object>self._name if self._name != NULL else None
+
+    @name.setter
+    def name(self, value):
+        if not self._flags & SPAN_NOOP:
+            replace_text(&self._name, text_or_empty(value))
+
+    @property
+    def service(self):
+        """Service name (str) or None."""
+        return <object>self._service if self._service != NULL else None
+
+    @service.setter
+    def service(self, value):
+        if not self._flags & SPAN_NOOP:
+            replace_text(&self._service, text_or_none(value))
+
+    @property
+    def resource(self):
+        """Resource name (str); the operation name unless set."""
+        if self._resource != NULL:
+            return <object>self._resource
+        return self.name
+
+    @resource.setter
+    def resource(self, value):
+        if not self._flags & SPAN_NOOP:
+            replace_text(&self._resource, text_or_empty(value))
+
+    @property
+    def span_type(self):
+        """Span type (str, see `fasttrace.ext.SpanTypes`) or None."""
+        return span_type_text(self._type)
+
+    @span_type.setter
+    def span_type(self, value):
+        if not self._flags & SPAN_NOOP:
+            self._type = span_type_index(value)
+
+    # -- state and time ------------------------------------------------------------------------
+
+    @property
+    def error(self) -> int:
+        """0, or 1 (any int32) for a failed operation."""
+        if not self._flags & SPAN_ERROR:
+            return 0
+        if self._extra is not None and (<SpanExtra>self._extra).error:
+            return (<SpanExtra>self._extra).error
+        return 1
+
+    @error.setter
+    def error(self, value):
+        span_set_error(self, value)
+
+    @property
+    def finished(self) -> bool:
+        """Whether finish() was called."""
+        return self._flags & SPAN_FINISHED != 0
+
+    @finished.setter
+    def finished(self, value):
+        if value:
+            span_finish(self)
+
+    @property
+    def start_ns(self) -> int:
+        """Start in nanoseconds since the epoch."""
+        return self._start_ns + span_state(self).offset_ns
+
+    @start_ns.setter
+    def start_ns(self, value):
+        if isinstance(value, int):
+            span_set_start(self, value)
+
+    @property
+    def start(self) -> float:
+        """Start in seconds since the epoch."""
+        return self.start_ns / 1e9
+
+    @start.setter
+    def start(self, value):
+        span_set_start(self, seconds_to_ns(value, "start"))
+
+    @property
+    def duration_ns(self):
+        """Duration in nanoseconds, or None before finish()."""
+        return self._duration_ns if self._flags & (SPAN_FINISHED | SPAN_DURATION_SET) else None
+
+    @duration_ns.setter
+    def duration_ns(self, value):
+        if value is None:
+            self._flags &= ~<uint32_t>SPAN_DURATION_SET
+        elif isinstance(value, int):
+            span_set_duration(self, value)
+
+    @property
+    def duration(self):
+        """Duration in seconds, or None before finish(). A value set here is kept by finish()."""
+        ns = self.duration_ns
+        return None if ns is None else ns / 1e9
+
+    @duration.setter
+    def duration(self, value):
+        ns = seconds_to_ns(value, "duration")
+        if ns is not None:
+            span_set_duration(self, ns)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace is kept as far as decided (older ddtrace)."""
+        cdef TraceState state = span_state(self)
+        return not state.has_priority or state.priority > 0
+
+    def finish(self, finish_time=None) -> None:
+        """Ends the span; a second call does nothing. `finish_time`: seconds since the epoch."""
+        if finish_time is not None and not self._flags & SPAN_FINISHED:
+            end_ns = seconds_to_ns(finish_time, "finish_time")
+            if end_ns is not None:
+                span_set_duration(self, end_ns - self.start_ns)
+        span_finish(self)
+
+    def finish_with_ancestors(self) -> None:
+        """Ends the span and all its unfinished local ancestors (older ddtrace)."""
+        span = self
+        while span is not None:
+            parent = (<Span>span)._above
+            above = <object>parent if parent != NULL else None
+            span_finish(<Span>span)
+            span = above
+
+    # -- tags ----------------------------------------------------------------------------------
+
+    def set_tag(self, key, value=None) -> None:
+        """Sets a tag: text to `meta`, numbers to `metrics`, special keys as ddtrace 4.x."""
+        span_set_tag(self, key, value)
+
+    def set_tag_str(self, key, value) -> None:
+        """Sets a text tag; bytes are decoded, other values ignored with a warning (ddtrace 2.x)."""
+        span_set_tag_str(self, key, value)
+
+    def _set_tag_str(self, key, value) -> None:
+        span_set_tag_str(self, key, value)
+
+    def set_tags(self, tags) -> None:
+        """`set_tag` for every item of a mapping."""
+        if tags:
+            for key, value in tags.items():
+                span_set_tag(self, key, value)
+
+    def get_tag(self, key):
+        """The text tag of that key, or None."""
+        return span_get(self, key, True)
+
+    def get_tags(self) -> dict:
+        """A copy of all text tags."""
+        return span_meta(self)
+
+    def remove_tag(self, key) -> None:
+        """Removes a text tag, if there."""
+        span_remove(self, key, True)
+
+    def set_metric(self, key, value) -> None:
+        """Sets a numeric tag; what is no finite number is ignored."""
+        span_set_metric(self, key, value)
+
+    def set_metrics(self, metrics) -> None:
+        """`set_metric` for every item of a mapping."""
+        if metrics:
+            for key, value in metrics.items():
+                span_set_metric(self, key, value)
+
+    def get_metric(self, key):
+        """The numeric tag of that key (int or float), or None."""
+        return span_get(self, key, False)
+
+    def get_metrics(self) -> dict:
+        """A copy of all numeric tags."""
+        return span_metrics(self)
+
+    def remove_metric(self, key) -> None:
+        """Removes a numeric tag, if there."""
+        span_remove(self, key, False)
+
+    @property
+    def _meta(self) -> dict:
+        return span_meta(self)
+
+    @property
+    def _metrics(self) -> dict:
+        return span_metrics(self)
+
+    # -- errors, events, links -----------------------------------------------------------------
+
+    def set_exc_info(self, exc_type, exc_val, exc_tb, limit=None) -> None:
+        """Marks the span as failed and sets error.type, error.message and error.stack."""
+        span_set_exception(self, exc_type, exc_val, exc_tb, limit)
+
+    def set_traceback(self, limit=None) -> None:
+        """Inside an except block as set_exc_info(); otherwise error.stack is the current stack."""
+        if not self._flags & SPAN_NOOP:
+            errors_module().set_traceback(self, limit)
+
+    def record_exception(self, exception, attributes=None) -> None:
+        """Adds an "exception" event; the span is not marked as failed (ddtrace 4.x)."""
+        if not self._flags & SPAN_NOOP:
+            errors_module().record_exception(self, exception, attributes)
+
+    def _add_event(self, name, attributes=None, time_unix_nano=None) -> None:
+        """Adds an event; `time_unix_nano` None means now."""
+        span_add_event(self, name, attributes, time_unix_nano)
+
+    def link_span(self, context, attributes=None) -> None:
+        """Links to the span of a Context."""
+        span_link_context(self, context, attributes)
+
+    def set_link(self, trace_id, span_id, tracestate=None, flags=None, attributes=None) -> None:
+        """Links to a span by its ids; a later link to the same span replaces the earlier one."""
+        span_add_link(self, trace_id, span_id, tracestate, flags, attributes)
+
+    @property
+    def _links(self) -> list:
+        """The links, in order."""
+        return list((<SpanExtra>self._extra).links or ()) if self._extra is not None else []
+
+    @property
+    def _events(self) -> list:
+        """The events, in order."""
+        return list((<SpanExtra>self._extra).events or ()) if self._extra is not None else []
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    @property
+    def _on_finish_callbacks(self) -> list:
+        """Callables called with the span when it finishes; append to add one."""
+        extra = span_extra(self)
+        if extra.on_finish is None:
+            extra.on_finish = []
+        return extra.on_finish
+
+    def _set_ctx_item(self, key, value) -> None:
+        """Keeps an object on the span; never sent."""
+        extra = span_extra(self)
+        if extra.store is None:
+            extra.store = {}
+        extra.store[key] = value
+
+    def _get_ctx_item(self, key):
+        """The object kept under `key`, or None."""
+        if self._extra is None or (<SpanExtra>self._extra).store is None:
+            return None
+        return (<SpanExtra>self._extra).store.get(key)
+
+    def __aenter__(self):
+        return ready(self)
+
+    def __aexit__(self, exc_type, exc_val, exc_tb):
+        span_exit(self, exc_type, exc_val, exc_tb)
+        return ready(None)
+
+    def __repr__(self):
+        return "<Span(id=%s,trace_id=%s,parent_id=%s,name=%s)>" % (self.span_id, self.trace_id, self.parent_id,
+                                                                  self.name)
+
+
+# -- pieces used by the methods above and by the tracer ---------------------------------------------
+
+cdef inline TraceState span_state(Span span):
+    return (<Segment>span._segment).state
+
+
+cdef inline SpanExtra span_extra(Span span):
+    if span._extra is None:
+        span._extra = SpanExtra.__new__(SpanExtra)
+    return <SpanExtra>span._extra
+
+
+cdef object text_or_empty(object value):
+    """4.x coercion of names: what is no text becomes "" (None stays None)."""
+    if isinstance(value, str):
+        return plain_text(value)
+    return None if value is None else ""
+
+
+cdef object text_or_none(object value):
+    return plain_text(value) if isinstance(value, str) else None
+
+
+cdef int replace_text(PyObject **slot, object value) except -1:
+    cdef PyObject *old = slot[0]
+    if value is None:
+        slot[0] = NULL
+    else:
+        Py_INCREF(value)
+        slot[0] = <PyObject *>value
+    if old != NULL:
+        Py_DECREF(<object>old)
+    return 0
+
+
+# Span types are few and constant: spans hold a small number, this table the texts.
+cdef list span_types = [None]
+cdef dict span_type_numbers = {}
+
+
+cdef uint32_t span_type_index(object value) except? 0:
+    cdef PyObject *known
+    if value is None or not isinstance(value, str):
+        return 0
+    known = PyDict_GetItemWithError(span_type_numbers, value)
+    if known != NULL:
+        return <uint32_t>PyLong_AsSsize_t(<object>known)
+    if len(span_types) >= 4096:
+        warn("span_type", "more than 4,095 different span types; further ones are left out")
+        return 0
+    text = plain_text(value)
+    span_types.append(text)
+    span_type_numbers[text] = len(span_types) - 1
+    return <uint32_t>(len(span_types) - 1)
+
+
+cdef object span_type_text(uint32_t index):
+    return span_types[index]
+
+
+cdef inline PyObject *span_type_raw(uint32_t index) noexcept:
+    """Borrowed text of a type that is not none."""
+    return PyList_GET_ITEM(<PyObject *>span_types, index)
+
+
+cdef int span_set_error(Span span, object value) except -1:
+    """4.x: int32, anything else counts as 0."""
+    cdef SpanExtra extra
+    if span._flags & SPAN_NOOP:
+        return 0
+    number = int(value) if isinstance(value, (int, float)) and value == value and abs(value) < (1 << 31) else 0
+    if number:
+        span._flags |= SPAN_ERROR
+    else:
+        span._flags &= ~<uint32_t>SPAN_ERROR
+    if number not in (0, 1) or span._extra is not None:
+        extra = span_extra(span)
+        extra.error = number
+    return 0
+
+
+cdef object seconds_to_ns(object value, str what):
+    """Nanoseconds of a number of seconds; None, with a warning, for anything else."""
+    if isinstance(value, int):
+        ns = value * 1_000_000_000
+    elif isinstance(value, float) and isfinite(value):
+        ns = int(value * 1e9)
+    else:
+        if value is not None:
+            warn("span_time", "%s must be a finite number of seconds, got %.100r" % (what, value))
+        return None
+    if -(1 << 62) < ns < (1 << 62):
+        return ns
+    warn("span_time", "%s is out of range: %.100r" % (what, value))
+    return None
+
+
+cdef int span_set_start(Span span, object wall_ns) except -1:
+    if wall_ns is None or span._flags & SPAN_NOOP:
+        return 0
+    if not -(1 << 62) < wall_ns < (1 << 62):
+        warn("span_time", "start is out of range: %.100r" % (wall_ns,))
+        return 0
+    span._start_ns = <int64_t>wall_ns - span_state(span).offset_ns
+    return 0
+
+
+cdef int span_set_duration(Span span, object ns) except -1:
+    """Explicit durations win over the clock; negative ones count as 0."""
+    if span._flags & SPAN_NOOP:
+        return 0
+    if not -(1 << 62) < ns < (1 << 62):
+        warn("span_time", "duration is out of range: %.100r" % (ns,))
+        return 0
+    span._duration_ns = ns if ns > 0 else 0
+    span._flags |= SPAN_DURATION_SET
+    return 0
+
+
+cdef int span_construct(Span span, name, service, resource, span_type, trace_id, span_id, parent_id, start, context,
+                        on_finish, links) except -1:
+    """The public constructor: coerces as ddtrace 4.x does; the span belongs to no tracer."""
+    cdef TraceState state
+    cdef Segment segment
+    if span._segment != NULL:
+        raise TypeError("a Span cannot be initialised twice")
+    note_fork()
+    if isinstance(context, Context):
+        state = (<Context>context)._state.copy()
+    else:
+        state = new_state()
+    if isinstance(trace_id, int) and 0 < trace_id <= TRACE_ID_MAX:
+        state.set_trace_id(trace_id)
+    elif not state.id_low and not state.id_high:
+        new_trace_id(state, ft_os_realtime_coarse_ns())
+    segment = Segment.__new__(Segment)
+    segment.state = state
+    segment.profile = empty_profile
+    Py_INCREF(segment)
+    span._segment = <PyObject *>segment
+    segment.root = <PyObject *>span
+    span._call = <vectorcall_function>span_call
+    span._flags = SPAN_LOCAL_ROOT | SPAN_NEW_TRACE
+    replace_text(&span._name, text_or_empty(name))
+    replace_text(&span._service, text_or_none(service))
+    if resource is not None:
+        replace_text(&span._resource, text_or_empty(resource))
+    span._type = span_type_index(span_type)
+    span._span_id = span_id if isinstance(span_id, int) and 0 <= span_id <= SPAN_ID_MAX else next_id()
+    span._parent_id = parent_id if isinstance(parent_id, int) and 0 <= parent_id <= SPAN_ID_MAX else 0
+    span._start_ns = ft_now_ns()
+    state.offset_ns = root_wall_ns(span._start_ns) - span._start_ns if context is None else state.offset_ns
+    if start is not None:
+        span_set_start(span, seconds_to_ns(start, "start"))
+    if on_finish is not None:
+        span_extra(span).on_finish = list(on_finish)
+    if isinstance(context, Context):
+        span_extra(span).context = context
+    if links is not None:
+        for link in links:
+            span_copy_link(span, link)
+    return 0
+
+
+@cython.final
+cdef class Ready:
+    """An awaitable that is done: what `async with` gets from a span."""
+    cdef object value
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration(self.value)
+
+
+cdef Ready ready(object value):
+    cdef Ready done = Ready.__new__(Ready)
+    done.value = value
+    return done
+
+
+# -- the `with` protocol ------------------------------------------------------------------------------
+
+cdef int span_exit(Span span, object exc_type, object exc_val, object exc_tb) except -1:
+    if exc_type is not None:
+        span_set_exception(span, exc_type, exc_val, exc_tb, None)
+    return span_finish(span)
+
+
+cdef PyObject *span_call(PyObject *self, PyObject **args, size_t nargsf, PyObject *kwnames) noexcept:
+    """`span()` enters, `span(type, value, traceback)` leaves: what `with` calls (see _protocol.h)."""
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
+    if FT_LIKELY(kwnames == NULL or PyTuple_GET_SIZE(<object>kwnames) == 0):
+        if n == 0:
+            Py_INCREF(<object>self)
+            return self
+        if FT_LIKELY(n == 3):
+            if (<Span>self)._flags & SPAN_NOOP == 0:
+                if FT_LIKELY(<object>args[0] is None):
+                    span_finish(<Span>self)
+                else:
+                    span_exit(<Span>self, <object>args[0], <object>args[1], <object>args[2])
+            Py_INCREF(None)
+            return <PyObject *>None
+    PyErr_SetString(TypeError, "a Span is called by `with` only: with no argument or (type, value, traceback)")
+    return NULL
+
+
+# -- end of life --------------------------------------------------------------------------------------
+
+cdef destructor span_free = NULL      # what Cython generated: freelist, collector
+
+
+cdef void span_dealloc(PyObject *o) noexcept:
+    """Called at refcount 0. Walks up the parents it held in a loop: chains of a million are real."""
+    cdef PyObject *above
+    while True:
+        above = span_let_go(o)
+        if above == NULL:
+            return
+        if ft_refcount(above) > 1:
+            Py_DECREF(<object>above)
+            return
+        ft_set_refcount(above, 0)
+        o = above
+
+
+cdef PyObject *span_let_go(PyObject *o) noexcept:
+    """Frees one span, or leaves it to its Segment's list.
+
+    Returns the span above it with the reference it held, for the caller to give up.
+    """
+    cdef PyObject *above
+    cdef uint32_t flags
+    ft_clear_weakrefs(o)
+    ft_set_refcount(o, 1)        # alive while its parts go: they may run code that looks at it
+    above = (<Span>o)._above
+    (<Span>o)._above = NULL
+    flags = (<Span>o)._flags
+    if flags & SPAN_IN_LIST:
+        (<Span>o)._flags = flags | SPAN_ORPHAN
+        ft_untrack(o)
+        if not flags & SPAN_FINISHED:
+            segment_abandon((<Span>o)._segment, o)    # may free `o` with the rest of the list
+        return above
+    span_destroy(o)
+    return above
+
+
+cdef void span_destroy(PyObject *o) noexcept:
+    """Frees an unlisted span whose only reference is the caller's; `_above` was taken care of."""
+    cdef PyObject *segment = (<Span>o)._segment
+    if (<Span>o)._name != NULL:
+        Py_DECREF(<object>(<Span>o)._name)
+    if (<Span>o)._service != NULL:
+        Py_DECREF(<object>(<Span>o)._service)
+    if (<Span>o)._resource != NULL:
+        Py_DECREF(<object>(<Span>o)._resource)
+    if (<Span>o)._tags != NULL:
+        tags_free((<Span>o)._tags)
+    ft_set_refcount(o, 0)
+    span_free(o)
+    if segment != NULL:
+        segment_lost(segment, o)
+        Py_DECREF(<object>segment)

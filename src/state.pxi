@@ -1,0 +1,319 @@
+# What all spans of a trace share, and the public handle on it.
+#
+# TraceState: one per trace id and process lineage. Contexts and Segments point at it, so a
+# manual.keep or a baggage item seen from any thread changes the one trace.
+
+cdef enum:
+    MECHANISM_NONE = -1      # no `_dd.p.dm`
+    MECHANISM_DEFAULT = 0
+    MECHANISM_AGENT_RATE = 1
+    MECHANISM_RULE = 3
+    MECHANISM_MANUAL = 4
+
+    USER_REJECT = -1
+    AUTO_REJECT = 0
+    AUTO_KEEP = 1
+    USER_KEEP = 2
+
+    RATE_NONE = 0            # which `_dd.*_psr` metric the local root gets
+    RATE_AGENT = 1
+    RATE_RULE = 2
+
+cdef object TRACE_ID_MAX = (1 << 128) - 1
+cdef object SPAN_ID_MAX = (1 << 64) - 1
+cdef dict MECHANISM_TEXTS = {}   # mechanism -> "-N", filled as needed
+
+
+cdef str mechanism_text(int mechanism):
+    text = MECHANISM_TEXTS.get(mechanism)
+    if text is None:
+        text = MECHANISM_TEXTS[mechanism] = "-%d" % mechanism
+    return text
+
+
+cdef int parse_mechanism(object text) except -2:
+    """The number in "-N" (0 to 255), or MECHANISM_NONE."""
+    if type(text) is str and 2 <= len(text) <= 4 and text[0] == "-" and text.isascii() and text[1:].isdigit():
+        number = int(text[1:])
+        if number <= 255 and mechanism_text(number) == text:
+            return number
+    return MECHANISM_NONE
+
+
+@cython.final
+@cython.freelist(128)
+cdef class TraceState:
+    """Identity, decision and baggage of one trace. Internal: reached through `Context`."""
+    cdef uint64_t id_high, id_low        # 128-bit trace id; both 0: no id yet
+    cdef int64_t offset_ns               # wall clock minus monotonic clock, for every span of the trace
+    cdef bint has_priority
+    cdef int priority                    # sampling priority, if has_priority
+    cdef int mechanism                   # MECHANISM_*: number in `_dd.p.dm`
+    cdef int rate_kind                   # RATE_*
+    cdef bint has_limit
+    cdef double rate                     # applied sampling rate
+    cdef double limit                    # effective rate of the limiter, if has_limit
+    cdef PyObject *segments              # borrowed: first live Segment of this trace
+    cdef str origin                      # `_dd.origin`, None if not set
+    cdef dict meta                       # other `_dd.p.*` and propagation tags; None while empty
+    cdef StaticTags propagated           # all of `meta`, for the first span of a chunk
+    cdef StaticTags inherited            # those of `meta` that spans begun from now on carry
+    cdef dict baggage                    # None while empty
+    cdef object parent_tag               # `_dd.parent_id` for the first span made from a remote context
+
+    def __cinit__(self):
+        self.mechanism = MECHANISM_NONE
+
+    cdef object trace_id(self):
+        if self.id_high:
+            return (<object>self.id_high << 64) | self.id_low
+        return self.id_low if self.id_low else None
+
+    cdef int set_trace_id(self, object trace_id) except -1:
+        self.id_low = trace_id & SPAN_ID_MAX
+        self.id_high = trace_id >> 64
+        return 0
+
+    cdef void decide(self, int priority, int mechanism) noexcept:
+        self.priority = priority
+        self.has_priority = True
+        self.mechanism = mechanism
+
+    cdef int manual(self, int priority) except -1:
+        """manual.keep or manual.drop: wins over every other decision."""
+        self.decide(priority, MECHANISM_MANUAL)
+        self.rate_kind = RATE_NONE
+        self.has_limit = False
+        return 0
+
+    cdef int set_meta(self, str key, object value) except -1:
+        """One propagated tag; spans begun later inherit it (but not decision maker and sources)."""
+        if key == "_dd.p.dm":
+            self.mechanism = parse_mechanism(value)
+            if self.mechanism != MECHANISM_NONE:
+                return 0
+        if key == "_dd.origin":
+            self.origin = None if value is None else plain_text(str(value))
+            return 0
+        meta = dict(self.meta) if self.meta is not None else {}
+        if value is None:
+            meta.pop(key, None)
+        else:
+            meta[key] = plain_text(str(value))
+        self.meta = meta or None
+        inherited = {k: v for k, v in meta.items()
+                     if k.startswith("_dd.p.") and k != "_dd.p.dm" and k != "_dd.p.ts"}
+        self.inherited = StaticTags(inherited, {}) if inherited else None
+        self.propagated = StaticTags(meta, {}) if meta else None
+        return 0
+
+    cdef dict all_meta(self):
+        meta = dict(self.meta) if self.meta is not None else {}
+        if self.mechanism != MECHANISM_NONE:
+            meta["_dd.p.dm"] = mechanism_text(self.mechanism)
+        if self.origin is not None:
+            meta["_dd.origin"] = self.origin
+        return meta
+
+    cdef TraceState copy(self):
+        """The same values in a state of its own; the baggage dict itself is shared, as ddtrace 4.x does."""
+        cdef TraceState other = TraceState.__new__(TraceState)
+        other.id_high, other.id_low, other.offset_ns = self.id_high, self.id_low, self.offset_ns
+        other.has_priority, other.priority, other.mechanism = self.has_priority, self.priority, self.mechanism
+        other.origin, other.meta = self.origin, self.meta
+        other.inherited, other.propagated = self.inherited, self.propagated
+        other.baggage, other.parent_tag = self.baggage, self.parent_tag
+        return other
+
+
+cdef inline TraceState new_state():
+    cdef TraceState state = TraceState.__new__(TraceState)
+    state.offset_ns = wall_offset_ns
+    return state
+
+
+@cython.final
+cdef class Context:
+    """The part of a trace that crosses a border: ids, decision, origin, baggage (ddtrace 4.x `Context`).
+
+    A Context of a live span shares its trace's state: setting the priority or a baggage item here
+    shows on the span and on every other Context of the trace. Pickles by value.
+    """
+    cdef TraceState _state
+    cdef uint64_t _span_id           # 0: none
+    cdef readonly bint _is_remote
+    cdef public list _span_links     # links for the first span made from it
+    cdef public dict _metrics
+    cdef object __weakref__
+
+    def __init__(self, trace_id=None, span_id=None, dd_origin=None, sampling_priority=None, meta=None, metrics=None,
+                 lock=None, span_links=None, baggage=None, is_remote=True):
+        self._state = new_state()
+        self._state.baggage = baggage if baggage is not None else None
+        self._metrics = dict(metrics) if metrics is not None else {}
+        self._span_links = list(span_links) if span_links is not None else []
+        self._is_remote = bool(is_remote)
+        if trace_id is not None:
+            if not isinstance(trace_id, int) or not 0 <= trace_id <= TRACE_ID_MAX:
+                warn("context", "Context: trace_id must be an int of at most 128 bits, got %.100r" % (trace_id,))
+            else:
+                self._state.set_trace_id(int(trace_id))
+        if span_id is not None:
+            if not isinstance(span_id, int) or not 0 <= span_id <= SPAN_ID_MAX:
+                warn("context", "Context: span_id must be an int of at most 64 bits, got %.100r" % (span_id,))
+            else:
+                self._span_id = span_id
+        if meta:
+            for key in meta:
+                self._state.set_meta(str(key), meta[key])
+        if dd_origin is not None:
+            self._state.set_meta("_dd.origin", dd_origin)
+        if sampling_priority is None:
+            sampling_priority = self._metrics.get("_sampling_priority_v1")
+        self.sampling_priority = sampling_priority
+
+    @property
+    def trace_id(self):
+        """Trace id (int, up to 128 bits) or None."""
+        return self._state.trace_id()
+
+    @property
+    def span_id(self):
+        """Id of the span that spans made from this context have as parent (int, 64 bits) or None."""
+        return self._span_id if self._span_id else None
+
+    @property
+    def sampling_priority(self):
+        """Sampling priority of the whole trace (int: -1, 0, 1, 2) or None while undecided."""
+        return self._state.priority if self._state.has_priority else None
+
+    @sampling_priority.setter
+    def sampling_priority(self, value):
+        if value is None:
+            self._state.has_priority = False
+            return
+        try:
+            priority = int(value)
+            self._state.priority = priority
+            self._state.has_priority = True
+        except (TypeError, ValueError, OverflowError):
+            warn("context", "sampling_priority must be an int or None, got %.100r" % (value,))
+
+    @property
+    def dd_origin(self):
+        """Where the trace came from (`_dd.origin`, str) or None."""
+        return self._state.origin
+
+    @dd_origin.setter
+    def dd_origin(self, value):
+        self._state.set_meta("_dd.origin", value)
+
+    @property
+    def dd_user_id(self):
+        """Decoded `_dd.p.usr.id` (str) or None."""
+        encoded = None if self._state.meta is None else self._state.meta.get("_dd.p.usr.id")
+        if not encoded:
+            return None
+        import base64
+
+        try:
+            return base64.b64decode(encoded).decode()
+        except ValueError:
+            return None
+
+    @dd_user_id.setter
+    def dd_user_id(self, value):
+        import base64
+
+        self._state.set_meta("_dd.p.usr.id", None if value is None else base64.b64encode(str(value).encode()).decode())
+
+    @property
+    def _meta(self):
+        """A copy of the propagated tags, decision maker and origin included."""
+        return self._state.all_meta()
+
+    def _set_meta(self, key, value) -> None:
+        """Sets one propagated tag (str), or removes it with None."""
+        self._state.set_meta(str(key), value)
+
+    @property
+    def _baggage(self):
+        return dict(self._state.baggage) if self._state.baggage is not None else {}
+
+    def set_baggage_item(self, key, value) -> None:
+        """Sets a baggage item on the whole trace."""
+        if self._state.baggage is None:
+            self._state.baggage = {}
+        self._state.baggage[key] = value
+
+    def get_baggage_item(self, key):
+        """The baggage item of that key, or None."""
+        return self._state.baggage.get(key) if self._state.baggage is not None else None
+
+    def get_all_baggage_items(self) -> dict:
+        """A copy of all baggage."""
+        return dict(self._state.baggage) if self._state.baggage is not None else {}
+
+    def remove_baggage_item(self, key) -> None:
+        """Removes the baggage item, if there."""
+        if self._state.baggage is not None:
+            self._state.baggage.pop(key, None)
+
+    def remove_all_baggage_items(self) -> None:
+        """Removes all baggage of the trace."""
+        if self._state.baggage is not None:
+            self._state.baggage.clear()
+
+    def copy(self, trace_id=None, span_id=None):
+        """The same values with other ids, in a state of its own (ddtrace 4.x)."""
+        cdef Context other = Context.__new__(Context)
+        other._state = self._state.copy()
+        other._state.id_high = other._state.id_low = 0
+        if trace_id is not None:
+            other._state.set_trace_id(trace_id)
+        other._span_id = 0 if span_id is None else span_id
+        other._is_remote = self._is_remote
+        other._span_links = list(self._span_links)
+        other._metrics = dict(self._metrics)
+        return other
+
+    def _values(self):
+        return (self.trace_id, self.span_id, self.sampling_priority, self._state.all_meta(),
+                dict(self._metrics), list(self._span_links), self.get_all_baggage_items(), self._is_remote)
+
+    def __reduce__(self):
+        return context_from_values, self._values()
+
+    def __eq__(self, other):
+        if not isinstance(other, Context):
+            return NotImplemented
+        return self._values() == (<Context>other)._values()
+
+    __hash__ = None
+
+    def __repr__(self):
+        return ("Context(trace_id=%s, span_id=%s, sampling_priority=%s, _meta=%s, _metrics=%s, _span_links=%s, "
+                "_baggage=%s, _is_remote=%s)" % (self.trace_id, self.span_id, self.sampling_priority, self._meta,
+                                                 self._metrics, self._span_links, self._baggage, self._is_remote))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+
+def context_from_values(trace_id, span_id, priority, meta, metrics, links, baggage, is_remote) -> Context:
+    """The Context that `Context.__reduce__` described."""
+    return Context(trace_id, span_id, None, priority, meta, metrics, None, links, baggage or None, is_remote)
+
+
+cdef Context context_of(TraceState state, uint64_t span_id):
+    """A local Context that shares `state`."""
+    cdef Context context = Context.__new__(Context)
+    context._state = state
+    context._span_id = span_id
+    context._is_remote = False
+    context._span_links = []
+    context._metrics = {}
+    return context

@@ -1,0 +1,150 @@
+# Native thread, lock and event. gevent and eventlet replace the ones of the `threading` and
+# `_thread` modules; the flusher must run while such a hub is blocked, so it uses these.
+
+cdef extern from "pythread.h" nogil:
+    ctypedef void *PyThread_type_lock
+    enum: PYTHREAD_INVALID_THREAD_ID
+    PyThread_type_lock PyThread_allocate_lock()
+    void PyThread_free_lock(PyThread_type_lock)
+    int PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag)
+    void PyThread_release_lock(PyThread_type_lock)
+    unsigned long PyThread_start_new_thread(void (*func)(void *) noexcept, void *arg)
+
+cdef extern from "Python.h":
+    ctypedef int PyGILState_STATE
+    PyGILState_STATE PyGILState_Ensure() nogil
+    void PyGILState_Release(PyGILState_STATE) nogil
+
+
+cdef long long lock_wait_us(double timeout_s) noexcept:
+    """Argument for PyThread_acquire_lock_timed: negative waits for ever, a century is the most."""
+    if timeout_s < 0:
+        return -1
+    return <long long>(min(timeout_s, 3e9) * 1e6)
+
+
+@cython.final
+cdef class NativeLock:
+    """A non-reentrant lock of the operating system; `with lock:` works."""
+    cdef PyThread_type_lock _lock
+    cdef bint _held
+
+    def __cinit__(self):
+        self._lock = PyThread_allocate_lock()
+        if self._lock == NULL:
+            raise MemoryError("no lock could be allocated")
+
+    def __dealloc__(self):
+        if self._lock != NULL:
+            if self._held:
+                PyThread_release_lock(self._lock)
+            PyThread_free_lock(self._lock)
+
+    def acquire(self, double timeout_s=-1) -> bool:
+        """Takes the lock; False if that took longer than `timeout_s` seconds (negative: no limit)."""
+        cdef long long wait_us = lock_wait_us(timeout_s)
+        cdef int got = PyThread_acquire_lock_timed(self._lock, 0, 0)
+        if not got and wait_us != 0:
+            with nogil:
+                got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
+        if got:
+            self._held = True
+        return got != 0
+
+    def release(self) -> None:
+        """Gives the lock back; RuntimeError if nobody holds it."""
+        if not self._held:
+            raise RuntimeError("release of a lock that is not held")
+        self._held = False
+        PyThread_release_lock(self._lock)
+
+    def locked(self) -> bool:
+        """Whether somebody holds the lock."""
+        return self._held
+
+    def __enter__(self):
+        self.acquire()
+        return self
+
+    def __exit__(self, *exc):
+        self.release()
+
+
+@cython.final
+cdef class NativeEvent:
+    """A flag one thread waits for and any thread, also in a signal handler or __del__, may set."""
+    cdef PyThread_type_lock _lock    # held while the flag is down
+    cdef bint _up
+
+    def __cinit__(self):
+        self._lock = PyThread_allocate_lock()
+        if self._lock == NULL:
+            raise MemoryError("no lock could be allocated")
+        PyThread_acquire_lock_timed(self._lock, 0, 0)
+
+    def __dealloc__(self):
+        if self._lock != NULL:
+            if not self._up:
+                PyThread_release_lock(self._lock)
+            PyThread_free_lock(self._lock)
+
+    cdef void raise_flag(self) noexcept:
+        if not self._up:
+            self._up = True
+            PyThread_release_lock(self._lock)
+
+    def set(self) -> None:
+        """Raises the flag and wakes the waiter."""
+        self.raise_flag()
+
+    def clear(self) -> None:
+        """Lowers the flag."""
+        if self._up:
+            self._up = False
+            PyThread_acquire_lock_timed(self._lock, -1, 0)
+
+    def is_set(self) -> bool:
+        """Whether the flag is up."""
+        return self._up
+
+    def wait(self, timeout_s=None) -> bool:
+        """Waits at most `timeout_s` seconds (None: no limit) for the flag; whether it is up."""
+        cdef long long wait_us = -1 if timeout_s is None else lock_wait_us(max(timeout_s, 0.0))
+        cdef int got
+        if self._up:
+            return True
+        with nogil:
+            got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
+            if got:
+                # Handed on at once, and before the GIL is asked for: clear() holds the GIL while
+                # it takes this lock.
+                PyThread_release_lock(self._lock)
+        return self._up
+
+
+cdef void run_thread(void *arg) noexcept nogil:
+    cdef PyGILState_STATE state = PyGILState_Ensure()
+    call_thread_function(arg)
+    PyGILState_Release(state)
+
+
+cdef void call_thread_function(void *arg) noexcept with gil:
+    func = <object>arg
+    Py_DECREF(func)
+    try:
+        func()
+    except BaseException as exc:
+        warn("thread", "background thread ended by %s: %s" % (type(exc).__name__, exc))
+
+
+def start_native_thread(func) -> None:
+    """Runs `func()` in a new thread of the operating system, which never delays interpreter exit.
+
+    Raises RuntimeError if no thread can be started.
+    """
+    cdef unsigned long ident
+    Py_INCREF(func)
+    ident = PyThread_start_new_thread(run_thread, <void *>func)
+    if ident == <unsigned long>PYTHREAD_INVALID_THREAD_ID:
+        Py_DECREF(func)
+        raise RuntimeError("can't start a new thread")

@@ -1,0 +1,88 @@
+# wrap() for plain functions: a callable object in the function's place. Coroutine functions and
+# generators get wrappers written in Python, because their callers look for the real thing.
+
+@cython.final
+cdef class WrappedFunction:
+    """A function that runs inside a span of its own. Looks, binds and pickles like the function."""
+    cdef vectorcall_function _call
+    cdef object __weakref__
+    cdef dict __dict__
+    cdef TracerCore _core
+    cdef object _function
+    cdef str _span_name
+    cdef object _service, _resource, _span_type
+
+    def __init__(self, TracerCore core not None, function, name, service, resource, span_type):
+        self._call = <vectorcall_function>wrapped_call
+        self._core = core
+        self._function = function
+        self._span_name = plain_text(name)
+        self._service = service
+        self._resource = resource
+        self._span_type = span_type
+
+    def __get__(self, instance, owner):
+        if instance is None:
+            return self
+        return PyMethod_New(self, instance)
+
+    def __repr__(self):
+        return "<traced %r>" % (self._function,)
+
+    def __reduce__(self):
+        return self.__qualname__
+
+    @property
+    def __code__(self):
+        return self._function.__code__
+
+    @property
+    def __globals__(self):
+        return self._function.__globals__
+
+    @property
+    def __defaults__(self):
+        return self._function.__defaults__
+
+    @property
+    def __kwdefaults__(self):
+        return self._function.__kwdefaults__
+
+    @property
+    def __closure__(self):
+        return self._function.__closure__
+
+
+cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyObject *kwnames) noexcept:
+    """Calls the function between start and finish of a span; its result and its exception pass through."""
+    cdef PyObject *result
+    cdef PyObject *error_type = NULL
+    cdef PyObject *error_value = NULL
+    cdef PyObject *error_traceback = NULL
+    cdef Span span
+    if not (<WrappedFunction>self)._core.is_enabled:
+        return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
+    try:
+        span = <Span>core_trace((<WrappedFunction>self)._core, (<WrappedFunction>self)._span_name,
+                                (<WrappedFunction>self)._service, (<WrappedFunction>self)._resource,
+                                (<WrappedFunction>self)._span_type)
+    except BaseException:
+        return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
+    result = PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
+    if FT_LIKELY(result != NULL):
+        try:
+            span_finish(span)
+        except BaseException as exc:
+            warn("internal", "finish of a wrapped function's span failed: %s" % type(exc).__name__)
+        return result
+    PyErr_Fetch(&error_type, &error_value, &error_traceback)
+    PyErr_NormalizeException(&error_type, &error_value, &error_traceback)
+    if error_traceback != NULL:
+        PyException_SetTraceback(error_value, error_traceback)
+    try:
+        span_exit(span, <object>error_type, <object>error_value,
+                  <object>error_traceback if error_traceback != NULL else None)
+    except BaseException as exc:
+        warn("internal", "finish of a wrapped function's span failed: %s" % type(exc).__name__)
+    PyErr_Restore(error_type, error_value, error_traceback)
+    return NULL
