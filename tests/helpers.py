@@ -1,6 +1,4 @@
-"""What tests share and no fixture is: tracers without network, reading what they encoded,
-children.
-"""
+"""What tests share and no fixture is: offline tracers, what they encoded, child processes."""
 
 from __future__ import annotations
 

@@ -330,7 +330,7 @@ def test_active_gives_what_was_activated(tracer: Tracer) -> None:
 
 
 def test_activating_something_else_does_not_raise(tracer: Tracer) -> None:
-    """activate() of a thing that is neither span nor Context is accepted, and nothing is current."""
+    """activate() accepts what is neither span nor Context, and then nothing is current."""
     tracer.context_provider.activate("junk")  # type: ignore[arg-type]
     assert tracer.current_span() is None
     tracer.context_provider.activate(None)

@@ -257,11 +257,9 @@ def test_in_an_exception(session: Any, name: str) -> None:
     """An exception with a bad argument marks its span and reaches the caller unchanged."""
     tracer = session.make_tracer()
     error = ValueError(BAD_VALUES[name]())
-    try:
-        with tracer.trace("bad"):
-            raise error
-    except ValueError as caught:
-        assert caught is error
+    with pytest.raises(ValueError) as caught, tracer.trace("bad"):
+        raise error
+    assert caught.value is error
     sent = check_arrival(session, tracer, {"bad"})
     assert sent["bad"]["error"] == 1
     assert sent["bad"]["meta"]["error.type"] == "builtins.ValueError"

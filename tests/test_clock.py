@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
@@ -24,7 +25,7 @@ def test_start_is_the_wall_time_of_the_call(tracer: Tracer) -> None:
 
 
 def test_start_and_duration_are_also_given_in_seconds(tracer: Tracer) -> None:
-    """start and duration are float seconds, start_ns and duration_ns the same as int nanoseconds."""
+    """start and duration are float seconds, start_ns and duration_ns the same in whole ns."""
     with tracer.trace("op") as span:
         assert span.duration is None
         assert span.duration_ns is None
@@ -61,12 +62,12 @@ def test_durations_are_never_negative(tracer: Tracer) -> None:
 
 
 def test_children_lie_within_their_parents(tracer: Tracer) -> None:
-    """All spans of a trace use one clock: a child neither starts before nor ends after its parent."""
+    """All spans of a trace use one clock: a child never leaves the time of its parent."""
     depth = 200
     stack = [tracer.trace(f"op{level}") for level in range(depth)]
     for span in reversed(stack):
         span.finish()
-    for parent, child in zip(stack, stack[1:], strict=False):
+    for parent, child in itertools.pairwise(stack):
         assert parent.start_ns <= child.start_ns
         assert child.start_ns + child.duration_ns <= parent.start_ns + parent.duration_ns
 
@@ -108,7 +109,7 @@ def test_a_duration_counts_from_an_explicit_start(tracer: Tracer) -> None:
 
 
 def test_an_explicit_finish_time_wins(tracer: Tracer) -> None:
-    """finish(finish_time) takes seconds since 1970; the duration is their distance from the start."""
+    """finish(finish_time) takes seconds since 1970, from which the duration follows."""
     span = tracer.start_span("op")
     span.start = 1_700_000_000.0
     span.finish(1_700_000_002.5)

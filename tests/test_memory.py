@@ -215,7 +215,7 @@ def test_an_idle_context_keeps_at_most_one_span(tracer: Tracer) -> None:
 
 
 def test_references_are_balanced(tracer: Tracer) -> None:
-    """Making, tagging, wrapping, failing and finishing spans leaks no reference to what is given."""
+    """Making, tagging, wrapping, failing and finishing spans leaks no reference."""
     texts = ["".join(["na", "me"]), "".join(["key", "1"]), "".join(["val", "ue"])]
     name, key, value = texts
 

@@ -210,7 +210,7 @@ def test_a_payload_can_be_put_back_at_the_front(tracer: Tracer) -> None:
 
 
 def test_a_payload_that_no_longer_fits_is_not_put_back(new_tracer: Any) -> None:
-    """If the buffer filled up meanwhile, putting back is refused and the payload stays in flight."""
+    """Putting back into a buffer that filled up is refused; the payload stays in flight."""
     tracer = new_tracer(buffer_max_bytes=20_000)
     finish_traces(tracer, 15, tag="x" * 1000)
     [payload] = tracer._swap()

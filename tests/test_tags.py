@@ -112,7 +112,7 @@ SET_TAG_TABLE: list[tuple[Any, str | None, float | None]] = [
     ("value", "text", "number"), SET_TAG_TABLE, ids=lambda value: ascii(type(value).__name__)
 )
 def test_set_tag(value: Any, text: str | None, number: float | None) -> None:
-    """set_tag stores text as a tag, numbers as a metric, other values as their str(), or nothing."""
+    """set_tag stores a text, a number, the str() of other values, or nothing."""
     span = Span("op")
     span.set_tag("key", value)
     assert span.get_tags() == ({} if text is None else {"key": text})
@@ -147,7 +147,9 @@ SET_METRIC_TABLE: list[tuple[Any, float | None, str | None]] = [
     (None, None, None),
     (math.nan, None, None),
     (math.inf, None, None),
-    (b"1", None, None),
+    (b"1", 1, None),
+    ("5", 5, None),
+    (" 1e3 ", 1000, None),
     ([1], None, None),
     (1 + 2j, None, None),
     (Color.RED, None, None),
@@ -159,7 +161,7 @@ SET_METRIC_TABLE: list[tuple[Any, float | None, str | None]] = [
     ("value", "number", "text"), SET_METRIC_TABLE, ids=lambda value: ascii(type(value).__name__)
 )
 def test_set_metric(value: Any, number: float | None, text: str | None) -> None:
-    """set_metric stores what is a number, an integer beyond 64 bits as text, and ignores the rest."""
+    """set_metric stores numbers, integers beyond 64 bits as text, and ignores the rest."""
     span = Span("op")
     span.set_metric("key", value)
     assert span.get_metrics() == ({} if number is None else {"key": number})
