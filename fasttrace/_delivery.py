@@ -110,7 +110,7 @@ class Delivery:
         if result.rates is not None:
             self._core._set_rates(result.rates)
         if result.use_version is not None:
-            self._core._set_api_version(result.use_version)
+            self._core._set_wire(result.use_version)
         if result.status == "retry":
             self._last_reason = result.reason
             self._warn_retry(result, outcome)

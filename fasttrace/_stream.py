@@ -75,6 +75,8 @@ class PlainStream:
         except OSError:
             pass
 
+    __del__ = close  # or the interpreter would complain of an unclosed socket
+
 
 class TlsStream:
     """TLS over a PlainStream.
