@@ -186,4 +186,5 @@ def _agent_environment() -> dict[str, str]:
     # The command line option --enabled-checks takes a string where a list is needed.
     env["ENABLED_CHECKS"] = ",".join(CHECKS)
     env["DISABLE_LLMOBS_DATA_FORWARDING"] = "1"
+    env["PYTHONUNBUFFERED"] = "1"  # it is killed, and what it said should be in its log by then
     return env

@@ -38,7 +38,9 @@ def main() -> int:
     """Run the program named on the command line; return 0, or let its exception go up."""
     program, report, *arguments = sys.argv[1:]
     recorder = Recorder()
+    enabled = tracer.enabled
     tracer.configure(trace_processors=[recorder])
+    tracer.enabled = enabled  # configure() turns a disabled tracer on, but that is not ours to do
     spec = importlib.util.spec_from_file_location(Path(program).stem, program)
     assert spec is not None
     assert spec.loader is not None

@@ -78,6 +78,8 @@ def run(requests: int = 64, agent_url: str | None = None) -> int:
             print(f"The demo failed: {error}", file=sys.stderr)
             return 1
         complete = _show(report, received, alone=agent_url is None)
+        if not complete and isinstance(agent, EmbeddedAgent) and (log := agent.log_tail()):
+            print(f"the agent printed:\n{log}")
         print(f"\n{_cost_line()}")
         return 0 if complete else 1
 

@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ import pytest
 from agent_process import TestAgent, free_ports
 
 from fasttrace import demo
+from fasttrace._demo_agent import EmbeddedAgent
 from fasttrace.tree import TreeSpan
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -354,6 +356,18 @@ def test_an_agent_that_is_not_the_test_agent_is_told_from_it():
     assert "is not a test agent" in result.stderr
 
 
+def test_the_embedded_agent_listens_on_loopback_only(tmp_path):
+    """Each of its three ports takes connections to 127.0.0.1, and to no other local address."""
+    with EmbeddedAgent(tmp_path) as agent:
+        ports = re.findall(r"server on port (\d+)", agent.log_tail())
+        assert len(ports) == 3
+        assert agent.url == f"http://127.0.0.1:{ports[0]}"
+        for port in map(int, ports):
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
 # -- interruption ----------------------------------------------------------------------------------
 
 
@@ -430,9 +444,9 @@ def test_sandwich_runs_by_itself(session):
         ["200"] * 5 + ["402", "404", "503"]
     )
     assert {span["type"] for span in web} == {"web"}
-    (charged,) = [span for span in spans if span["name"] == "till.charge" and span["error"]]
+    (charged,) = [span for span in spans if span["name"] == "till.charge" and span.get("error")]
     assert charged["metrics"]["price.eur"] == 8.5
-    taken = [span for span in spans if span["name"] == "stock.take" and span["error"]]
+    taken = [span for span in spans if span["name"] == "stock.take" and span.get("error")]
     assert [span["meta"]["error.type"] for span in taken] == ["__main__.OutOfStock"]
     assert "raise OutOfStock" in taken[0]["meta"]["error.stack"]
 
