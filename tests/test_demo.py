@@ -111,7 +111,7 @@ def test_the_table_has_a_line_for_each_service_and_resource(finished_demo):
 
 def test_the_cost_of_a_span_is_measured(finished_demo):
     """The last lines give a plausible number of ns, what was measured, and where to compare."""
-    found = re.search(r"one span costs (\d+) ns \(median of 200 rounds", finished_demo.stdout)
+    found = re.search(r"one span costs (\d+) ns: median of 200 rounds", finished_demo.stdout)
     assert found is not None
     assert 10 < int(found[1]) < 100_000
     assert "benchmarks/" in finished_demo.stdout
