@@ -25,47 +25,52 @@ SHORTENED_MARKER = "<truncated>..."
 
 
 def wire_text(text: str) -> str:
-    """Return `text` as the agent must receive it: shortened if it is too long, lone surrogates
-    replaced by U+FFFD.
+    """Return `text` as the agent must receive it.
+
+    Shortened if it is too long; surrogate pairs joined, lone surrogates replaced by U+FFFD.
     """
     if len(text) > MAX_STRING_CHARS:
         text = text[: SHORTENED_CHARS - len(SHORTENED_MARKER)] + SHORTENED_MARKER
-    return "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
-
-
-def _meta(span: Any) -> dict[str, str]:
-    return {wire_text(key): wire_text(value) for key, value in span.get_tags().items()}
-
-
-def _metrics(span: Any) -> dict[str, int | float]:
-    return {wire_text(key): value for key, value in span.get_metrics().items()}
+    out: list[str] = []
+    for char in text:
+        if out and "\ud800" <= out[-1] <= "\udbff" and "\udc00" <= char <= "\udfff":
+            out[-1] = chr(0x10000 + ((ord(out[-1]) - 0xD800) << 10) + ord(char) - 0xDC00)
+        else:
+            out.append(char)
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in out)
 
 
 # -- v0.4 ------------------------------------------------------------------------------------------
 
 
 def span_v04(span: Any) -> dict[str, Any]:
-    """Return one span as a v0.4 decoder must see it."""
-    encoded: dict[str, Any] = {
-        "trace_id": span.trace_id & UINT64_MASK,
-        "span_id": span.span_id,
-        "service": None if span.service is None else wire_text(span.service),
-        "resource": None if span.resource is None else wire_text(span.resource),
-        "name": wire_text(span.name),
-        "start": span.start_ns,
-        "duration": span.duration_ns,
-    }
-    if span.parent_id:
-        encoded["parent_id"] = span.parent_id
-    if span.error:
-        encoded["error"] = 1
-    if span.span_type is not None:
-        encoded["type"] = wire_text(span.span_type)
-    if span.get_tags():
-        encoded["meta"] = _meta(span)
-    if span.get_metrics():
-        encoded["metrics"] = _metrics(span)
-    return encoded
+    """Return one span as a v0.4 decoder must see it, in the form of `canonical`."""
+    return canonical(
+        {
+            "trace_id": span.trace_id & UINT64_MASK,
+            "span_id": span.span_id,
+            "parent_id": span.parent_id,
+            "service": wire_text(span.service or ""),
+            "resource": wire_text(span.resource or ""),
+            "name": wire_text(span.name or ""),
+            "type": wire_text(span.span_type or ""),
+            "start": span.start_ns,
+            "duration": span.duration_ns or 0,
+            "error": 1 if span.error else 0,
+            "meta": {wire_text(key): wire_text(text) for key, text in span.get_tags().items()},
+            "metrics": {wire_text(key): value for key, value in span.get_metrics().items()},
+        }
+    )
+
+
+def canonical(span: dict[str, Any]) -> dict[str, Any]:
+    """Return a decoded span without the differences that every receiver reads alike.
+
+    A parent id of 0 is the same as none, an empty text as nil, an empty map or error 0 as a key
+    that is left out.
+    """
+    plain = {key: value for key, value in span.items() if value not in (None, 0, "", {})}
+    return {"service": None, "resource": None, "start": 0, "duration": 0, "name": "", **plain}
 
 
 def payload_v04(spans: Iterable[Any]) -> list[list[dict[str, Any]]]:
@@ -137,18 +142,22 @@ def pack_map_head(length: int) -> bytes:
 
 
 class StringTable:
-    """The strings of one v0.5 payload; a string's index is its place in the order of first use."""
+    """The strings of one v0.5 payload; a string's index is its place in the order of first use.
+
+    Two strings that differ only in what becomes U+FFFD have a place each.
+    """
 
     def __init__(self) -> None:
         self._index = {"": 0, "_dd.origin": 1}
 
     def add(self, text: str | None) -> bytes:
         """Return the packed index of `text`, adding it if it is new. None is the empty string."""
-        return pack_int(self._index.setdefault(wire_text(text or ""), len(self._index)))
+        return pack_int(self._index.setdefault(text or "", len(self._index)))
 
     def pack(self) -> bytes:
         """Return the table as a msgpack array."""
-        return pack_array_head(len(self._index)) + b"".join(map(pack_str, self._index))
+        packed = [pack_str(wire_text(text)) for text in self._index]
+        return pack_array_head(len(packed)) + b"".join(packed)
 
 
 def span_v05(span: Any, strings: StringTable) -> bytes:
@@ -162,10 +171,10 @@ def span_v05(span: Any, strings: StringTable) -> bytes:
         pack_int(span.span_id),
         pack_int(span.parent_id or 0),
         pack_int(span.start_ns),
-        pack_int(span.duration_ns),
+        pack_int(span.duration_ns or 0),
         pack_int(span.error),
     ]
-    meta, metrics = _meta(span), _metrics(span)
+    meta, metrics = span.get_tags(), span.get_metrics()
     parts.append(pack_map_head(len(meta)))
     for key, text in meta.items():
         parts += [strings.add(key), strings.add(text)]
@@ -193,19 +202,17 @@ def payload_v05(spans: Iterable[Any]) -> bytes:
 
 
 def decode_payload(body: bytes, api_version: str) -> list[list[dict[str, Any]]]:
-    """Decode a payload of either version to the v0.4 shape: a list of traces of spans.
+    """Decode a payload of either version: a list of traces of spans in the form of `canonical`.
 
     Strict as the strictest receiver: text must be valid UTF-8, every table index must exist, a
     v0.5 span has 12 fields.
     """
     decoded = msgpack.unpackb(body, raw=False, strict_map_key=False)
     if api_version == "v0.4":
-        assert isinstance(decoded, list)
-        return decoded
+        return [[canonical(span) for span in trace] for trace in decoded]
     assert api_version == "v0.5", api_version
     strings, traces = decoded
     assert strings[0] == "", "index 0 of the string table must be the empty string"
-    assert len(set(strings)) == len(strings), "a string is in the table twice"
     return [[_span_from_v05(fields, strings) for fields in trace] for trace in traces]
 
 
@@ -225,24 +232,20 @@ def _span_from_v05(fields: list[Any], strings: list[str]) -> dict[str, Any]:
         metrics,
         span_type,
     ) = fields
-    span: dict[str, Any] = {
-        "trace_id": trace_id,
-        "span_id": span_id,
-        "service": strings[service] or None,
-        "resource": strings[resource] or None,
-        "name": strings[name],
-        "start": start,
-        "duration": duration,
-    }
-    if parent_id:
-        span["parent_id"] = parent_id
-    if error:
-        span["error"] = error
-    if span_type:
-        span["type"] = strings[span_type]
-    if meta:
-        span["meta"] = {strings[key]: strings[value] for key, value in meta.items()}
-    if metrics:
-        span["metrics"] = {strings[key]: value for key, value in metrics.items()}
     assert all(math.isfinite(value) for value in metrics.values())
-    return span
+    return canonical(
+        {
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "parent_id": parent_id,
+            "service": strings[service],
+            "resource": strings[resource],
+            "name": strings[name],
+            "type": strings[span_type],
+            "start": start,
+            "duration": duration,
+            "error": error,
+            "meta": {strings[key]: strings[value] for key, value in meta.items()},
+            "metrics": {strings[key]: value for key, value in metrics.items()},
+        }
+    )

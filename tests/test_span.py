@@ -174,10 +174,12 @@ def test_a_child_of_nothing_is_a_root(tracer: Tracer, context: Context | None) -
 
 
 @pytest.mark.parametrize("junk", ["text", 5, object()])
-def test_a_child_of_something_else_raises(tracer: Tracer, junk: Any) -> None:
-    """child_of of another type raises AttributeError, as ddtrace."""
-    with pytest.raises(AttributeError):
-        tracer.start_span("op", child_of=junk)
+def test_a_child_of_something_else_is_a_root(tracer: Tracer, junk: Any) -> None:
+    """child_of of another type never raises into the application: a new trace begins."""
+    span = tracer.start_span("op", child_of=junk)
+    assert span.parent_id is None
+    span.finish()
+    assert len(spans_of(tracer)) == 1
 
 
 def test_a_child_inherits_the_service_its_parent_has_at_that_moment(tracer: Tracer) -> None:
@@ -297,14 +299,15 @@ def test_entering_twice_is_harmless(tracer: Tracer) -> None:
 
 
 def test_exiting_with_the_wrong_number_of_arguments_raises(tracer: Tracer) -> None:
-    """__exit__ takes exactly three arguments, __enter__ none."""
+    """__exit__ with one, two or four arguments raises TypeError, and finishes nothing."""
     span = tracer.trace("op")
-    with pytest.raises(TypeError):
-        span.__exit__()  # type: ignore[call-arg]
-    with pytest.raises(TypeError):
-        span.__exit__(None)  # type: ignore[call-arg]
+    for arguments in ((None,), (None, None), (None,) * 4):
+        with pytest.raises(TypeError):
+            span.__exit__(*arguments)
     with pytest.raises(TypeError):
         Span.__enter__()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Span.__exit__(span, None)  # type: ignore[call-arg]
     span.finish()
 
 

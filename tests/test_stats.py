@@ -123,9 +123,9 @@ def test_what_cannot_be_sent_is_counted_as_dropped(new_tracer: Any) -> None:
 def test_requests_tell_the_agent_how_many_traces_they_hold(session: Any, version: str) -> None:
     """The sum of the trace counts in the requests' headers is the number of traces finished."""
     tracer = session.make_tracer(api_version=version, payload_max_bytes=20_000)
-    for _ in range(200):
+    for i in range(200):
         with tracer.trace("root") as root:
-            root.set_tag("tag", "x" * 500)
+            root.set_tag("tag", f"{i:05}" * 100)
     assert len(session.received()) == 200
     requests = session.requests()
     assert len(requests) > 3
