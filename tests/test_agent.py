@@ -61,12 +61,14 @@ class FakePayload:
 
 
 def make_exporter(url: str, **config: Any) -> AgentExporter:
+    """Return an exporter to `url`, configured by `config` alone."""
     return AgentExporter(Config.from_env({}, agent_url=url, **config))
 
 
 def export(
     exporter: AgentExporter, payload: FakePayload | None = None, timeout_s: float = 5.0
 ) -> ExportResult:
+    """Export one payload, a small one unless given."""
     payload = payload or FakePayload()
     return exporter.export(payload, payload.trace_count, timeout_s)
 
