@@ -127,7 +127,13 @@ def _flat(span: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in span.items():
         if key in ("meta", "metrics"):
-            flat.update((f"{key}/{name}", item) for name, item in value.items())
+            for name, item in value.items():
+                if name in ("_dd.span_links", "events"):
+                    flat[f"{key}/{name}"] = f"{len(item)} items"
+                    for index, part in enumerate(item):
+                        flat.update((f"{key}/{name} {index}/{k}", v) for k, v in part.items())
+                else:
+                    flat[f"{key}/{name}"] = item
         elif key in ("span_links", "span_events"):
             for index, item in enumerate(value):
                 flat.update((f"{key} {index}/{name}", part) for name, part in item.items())
@@ -137,7 +143,7 @@ def _flat(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(span: dict[str, Any]) -> str:
-    return f"{span['name']} service={span['service']} parent={span['parent_id']}"
+    return f"{span['name']} below {span['parent_id']}"
 
 
 def _chunk_summary(chunk: list[dict[str, Any]] | None) -> Any:

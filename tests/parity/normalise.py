@@ -61,15 +61,17 @@ def split_by_marker(
             pending = []
         else:
             pending.append(chunk)
-    if pending:
-        raise ValueError(f"{len(pending)} chunks after the last marker")
+    result[names[-1]].extend(pending)  # none, unless the process died
     return result
 
 
 class Normaliser:
     """Labels and masks for the chunks of one case."""
 
-    def __init__(self, constants: frozenset[int], begin_s: float, end_s: float) -> None:
+    def __init__(
+        self, constants: frozenset[int], begin_s: float, end_s: float, alone: bool
+    ) -> None:
+        self._alone = alone
         self._constants = constants
         self._begin_s = begin_s - 3600
         self._end_s = end_s + 3600
@@ -151,6 +153,8 @@ class Normaliser:
         return value
 
     def _metric(self, key: str, value: Any) -> Any:
+        if key == "_dd.tracer_kr" and not self._alone and 0 < value <= 1:
+            return "<keep rate>"  # other cases of the process lost traces on purpose
         if key == "process_id":
             return self._mask("pid", value)
         return float(value)
@@ -212,6 +216,8 @@ def stack_frames(text: str) -> list[str]:
             skipping = False
         if not skipping:
             kept.append(line.rstrip())
+    if len(kept) > 1 and kept[0].startswith("Traceback") and not kept[1].startswith("  "):
+        del kept[0]  # the heading of no frames
     return kept
 
 

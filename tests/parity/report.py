@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from parity.cases import ORACLES, Case, discover
+from parity.child import mutations as broken
 from parity.compare import Difference, Outcome, Row, compare
 from parity.differences import ROWS
 from parity.ids import IDS, NOT_APPLICABLE
-from parity.mutated import MUTATIONS
 from parity.oracle import TestAgent, fasttrace_library, oracle_library, run_cases
 
 
@@ -81,7 +81,9 @@ class Report:
         ]
         lines += [f"  UNEXPLAINED {d}" for items in self.unexplained.values() for d in items]
         caught = sum(bool(items) for items in self.caught.values())
-        lines.append(f"  mutations: {len(MUTATIONS)}, caught {caught} of {len(self.caught)} run")
+        lines.append(
+            f"  mutations: {len(broken.names())}, caught {caught} of {len(self.caught)} run"
+        )
         lines += [f"    not caught: {name}" for name, items in self.caught.items() if not items]
         lines += [
             f"    {name}: {len(items)} differences, first {items[0]}"[:240]
@@ -121,13 +123,11 @@ def run(pattern: str = "", mutations: bool = True) -> Report:
         report.theirs = dict(zip(ORACLES, theirs, strict=True))
         report.judge(ours)
         if mutations:
-            names = list(MUTATIONS)
-            jobs = []
-            for name in names:
-                wanted = MUTATIONS[name]
-                jobs.append(
-                    (fasttrace_library(name), [c for c in report.cases if c.name in wanted])
-                )
+            names = broken.names()
+            jobs = [
+                (fasttrace_library(n), [c for c in report.cases if broken.wants(n, c.name)])
+                for n in names
+            ]
             for name, outcome in zip(names, run_cases(agent, jobs), strict=True):
                 found: list[Difference] = []
                 for case, oracle in report.pairs():

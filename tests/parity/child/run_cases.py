@@ -68,10 +68,10 @@ def load(path, library, loaded):
     return loaded[path]
 
 
-def run(module, function, say):
+def run(path, library, loaded, function, say):
     """Run one case; returns the text of the exception that came out, or an empty string."""
     try:
-        getattr(module, function)(say)
+        getattr(load(path, library, loaded), function)(say)
     except Exception as error:
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
@@ -93,7 +93,7 @@ def main(plan_path):
         say = Say()
         begin = time.time()
         context = contextvars.Context()
-        raised = context.run(lambda: run(load(path, library, loaded), function, say))  # noqa: B023
+        raised = context.run(lambda: run(path, library, loaded, function, say))  # noqa: B023
         del context
         results[name] = {"said": say.lines, "raised": raised, "begin": begin, "end": time.time()}
         with open(plan["results"] + ".part", "w") as file:

@@ -138,18 +138,44 @@ def case_ext(say):
 
 
 def case_ext_more(say):
-    """Further modules of ddtrace.ext.
+    """Further modules of ddtrace.ext, as 4.x has them.
 
     covers: 4.1.ext
+    oracle: 4.16
     """
     import importlib
 
-    for name in ("aws", "cassandra", "consul", "kafka", "kombu", "mongo", "redis", "sql", "user"):
+    for name in (
+        "consul",
+        "elasticsearch",
+        "kafka",
+        "kombu",
+        "memcached",
+        "mongo",
+        "redis",
+        "sql",
+        "user",
+        "valkey",
+    ):
         module = importlib.import_module(f"ddtrace.ext.{name}")
-        values = {
-            k: v for k, v in sorted(vars(module).items()) if k.isupper() and isinstance(v, str)
-        }
-        say(name, values)
+        say(
+            name,
+            {k: v for k, v in sorted(vars(module).items()) if k.isupper() and isinstance(v, str)},
+        )
+
+
+def case_ext_older(say):
+    """Modules of ddtrace.ext that 4.x lost.
+
+    covers: 4.1.ext 4.2.history
+    oracle: 2.21
+    """
+    import importlib
+
+    for name in ("cassandra", "aws"):
+        module = importlib.import_module(f"ddtrace.ext.{name}")
+        values = {k: v for k, v in vars(module).items() if k.isupper() and isinstance(v, str)}
+        say(name, sorted(values.items())[:3])
 
 
 def case_ext_common(say):
@@ -233,7 +259,7 @@ def case_span_types_4x(say):
     """
     from ddtrace.ext import SpanTypes
 
-    for name in ("COSMOSDB", "VALKEY", "WEBSOCKET", "RAY"):
+    for name in ("COSMOS", "VALKEY", "WEBSOCKET", "RAY"):
         say(name, getattr(SpanTypes, name))
 
 
@@ -449,10 +475,19 @@ def case_tolerance_service(say):
     covers: 2.3.service
     oracle: 4.16
     """
-    for label, value in [("int", 5), ("list", ["a"]), ("object", Odd())]:
+    for label, value in [("int", 5), ("object", Odd())]:
         span = tracer.start_span("name", service=value)
         say(label, span.service)
         span.finish()
+
+
+def case_tolerance_service_unhashable(say):
+    """A list as service.
+
+    covers: 2.3.service
+    oracle: 4.16
+    """
+    say.raises("list", tracer.start_span, "name", service=["a"])
 
 
 def case_tolerance_span_type(say):

@@ -3,7 +3,6 @@
 import os
 import re
 
-from ddtrace.propagation.http import HTTPPropagator
 from ddtrace.trace import Context, tracer
 
 HEADERS = {
@@ -13,6 +12,18 @@ HEADERS = {
     "x-datadog-origin": "rum",
     "x-datadog-tags": "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000,_dd.p.usr.id=42,_dd.p.anything=x",
 }
+
+
+def _extract(headers):
+    from ddtrace.propagation.http import HTTPPropagator
+
+    return HTTPPropagator.extract(headers)
+
+
+def _inject(context, headers):
+    from ddtrace.propagation.http import HTTPPropagator
+
+    HTTPPropagator.inject(context, headers)
 
 
 def _family():
@@ -32,6 +43,7 @@ def case_plain(say):
     covers: 2.1.first.index0 2.1.first.priority 2.1.first.dm 2.1.first.tid 2.1.first.language 2.1.first.tracer-kr
     covers: 2.1.entry.runtime-id 2.1.entry.process-id 2.1.top.local-root 2.1.top.absent 2.1.svc-src
     covers: 2.1.first.process-tags 2.1.process-tags.content 2.1.no-partial-version
+    alone: yes
     """
     _family()
 
@@ -39,7 +51,8 @@ def case_plain(say):
 def case_two_traces(say):
     """Two traces of one process share runtime-id and process_id.
 
-    covers: 2.1.entry.runtime-id 2.1.entry.process-id
+    covers: 2.1.entry.runtime-id 2.1.entry.process-id 2.1.first.tracer-kr
+    alone: yes
     """
     root = _family()
     say("pid", root.get_metric("process_id") == os.getpid())
@@ -68,7 +81,7 @@ def case_remote(say):
 
     covers: 2.1.first.propagated 2.1.first.origin 2.1.every.origin 2.1.every.p-tags 2.1.entry.remote 4.2.extract
     """
-    tracer.context_provider.activate(HTTPPropagator.extract(HEADERS))
+    tracer.context_provider.activate(_extract(HEADERS))
     _family()
 
 
@@ -77,7 +90,7 @@ def case_remote_foreign_service(say):
 
     covers: 2.1.every.p-tags 2.1.every.base-service
     """
-    tracer.context_provider.activate(HTTPPropagator.extract(HEADERS))
+    tracer.context_provider.activate(_extract(HEADERS))
     with tracer.trace("root", service="one"):
         with tracer.trace("child", service="two"):
             pass
@@ -94,7 +107,7 @@ def case_remote_dropped(say):
             "x-datadog-sampling-priority": priority,
             "x-datadog-tags": "_dd.p.dm=-3",
         }
-        tracer.context_provider.activate(HTTPPropagator.extract(headers))
+        tracer.context_provider.activate(_extract(headers))
         _family()
 
 
@@ -105,7 +118,7 @@ def case_remote_no_priority(say):
     oracle: 4.16
     """
     headers = {"x-datadog-trace-id": "1234567890123", "x-datadog-parent-id": "9876543210"}
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     root = _family()
     say("priority", root.context.sampling_priority)
 
@@ -193,10 +206,10 @@ def case_propagation_error(say):
     covers: 2.1.first.propagation-error
     """
     headers = {**HEADERS, "x-datadog-tags": "_dd.p.dm"}
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     _family()
     headers = {**HEADERS, "x-datadog-tags": "_dd.p.x=" + "a" * 600}
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     _family()
 
 
@@ -212,7 +225,7 @@ def case_parent_id(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:1;p:00000000000000bb",
     }
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     _family()
 
 
@@ -226,7 +239,7 @@ def case_parent_id_local(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:1;p:00000000000000bb",
     }
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     with tracer.trace("root"):
         with tracer.trace("child"):
             pass
@@ -242,7 +255,7 @@ def case_raw_headers(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:2;o:rum;t.dm:-4,other=1",
     }
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     _family()
 
 
@@ -253,7 +266,7 @@ def case_baggage_tags(say):
     oracle: 4.16
     """
     headers = {**HEADERS, "baggage": "user.id=u1,session.id=s1,other=x"}
-    tracer.context_provider.activate(HTTPPropagator.extract(headers))
+    tracer.context_provider.activate(_extract(headers))
     _family()
 
 
@@ -266,7 +279,7 @@ def case_tid_after_inject(say):
         with tracer.trace("before"):
             pass
         headers = {}
-        HTTPPropagator.inject(root.context, headers)
+        _inject(root.context, headers)
         say("trace id", headers["x-datadog-trace-id"] == str(root.trace_id & (2**64 - 1)))
         say("parent id", headers["x-datadog-parent-id"] == str(root.span_id))
         say(
@@ -425,7 +438,7 @@ def case_manual_removes_psr(say):
     tracer.start_span("warm").finish()
     tracer.flush()
     with tracer.trace("root") as root:
-        HTTPPropagator.inject(root.context, {})
+        _inject(root.context, {})
         say("decided", root.get_metric("_dd.agent_psr"))
         with tracer.trace("child") as child:
             child.set_tag("manual.drop")
@@ -457,7 +470,7 @@ def case_rule_ksr(say):
     """
     with tracer.trace("root") as root:
         headers = {}
-        HTTPPropagator.inject(root.context, headers)
+        _inject(root.context, headers)
         say("tags", sorted(t.split("=")[0] for t in headers["x-datadog-tags"].split(",")))
         say("tracestate", "ksr" in headers["tracestate"])
         with tracer.trace("child"):
@@ -474,7 +487,7 @@ def case_rule_manual(say):
     with tracer.trace("kept") as root:
         root.set_tag("manual.keep")
     with tracer.trace("decided-then-dropped") as root:
-        HTTPPropagator.inject(root.context, {})
+        _inject(root.context, {})
         root.set_tag("manual.drop")
         say("psr", (root.get_metric("_dd.rule_psr"), root.get_metric("_dd.limit_psr")))
 
@@ -542,7 +555,7 @@ def case_partial_flush_remote(say):
     covers: 4.7.partial.chunk-tags 2.1.first.propagated
     env: DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=2
     """
-    tracer.context_provider.activate(HTTPPropagator.extract(HEADERS))
+    tracer.context_provider.activate(_extract(HEADERS))
     with tracer.trace("root"):
         for number in range(4):
             with tracer.trace(f"child{number}"):

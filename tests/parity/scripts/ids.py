@@ -4,7 +4,6 @@ import os
 import random
 import time
 
-from ddtrace.propagation.http import HTTPPropagator
 from ddtrace.trace import Context, tracer
 
 BIG = 0x640CFD8D00000000ABCDEF0123456789
@@ -17,9 +16,21 @@ HEADERS = {
 }
 
 
+def _extract(headers):
+    from ddtrace.propagation.http import HTTPPropagator
+
+    return HTTPPropagator.extract(headers)
+
+
+def _inject(context, headers):
+    from ddtrace.propagation.http import HTTPPropagator
+
+    HTTPPropagator.inject(context, headers)
+
+
 def _injected(context):
     headers = {}
-    HTTPPropagator.inject(context, headers)
+    _inject(context, headers)
     return headers
 
 
@@ -88,7 +99,7 @@ def case_trace_id_64_incoming(say):
     covers: 3.trace-id.64-incoming
     env: DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED=false
     """
-    context = HTTPPropagator.extract(HEADERS)
+    context = _extract(HEADERS)
     say("trace id", context.trace_id)
     tracer.context_provider.activate(context)
     with tracer.trace("root") as root:
@@ -106,9 +117,7 @@ def case_trace_id_64_traceparent(say):
     covers: 3.trace-id.64-traceparent
     env: DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED=false
     """
-    context = HTTPPropagator.extract(
-        {"traceparent": "00-640cfd8d00000000abcdef0123456789-00000000000000aa-01"}
-    )
+    context = _extract({"traceparent": "00-640cfd8d00000000abcdef0123456789-00000000000000aa-01"})
     say("trace id", context.trace_id)
     tracer.context_provider.activate(context)
     with tracer.trace("root") as root:

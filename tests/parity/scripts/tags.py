@@ -778,6 +778,7 @@ def case_remove(say):
     say.raises("missing metric", span.remove_metric, "missing")
     say("left", (span.get_tag("a"), span.get_tag("b"), span.get_metric("m"), span.get_metric("n")))
     span.remove_tag("n")
-    say("wrong map", span.get_metric("n"))
+    span.remove_metric("b")
+    say("wrong map", (span.get_metric("n"), span.get_tag("b")))
     span.set_tag("a", "again")
     span.finish()
