@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from fasttrace._span import Span
 
-#: Most frames of a stack where the caller names no other number (DD_TRACE_SPAN_TRACEBACK_MAX_SIZE).
-max_frames = 30
+#: Most frames of a stack where nobody says otherwise.
+MAX_FRAMES = 30
 
 _MAX_CHARS = 25_000  # of a stack; the frames are halved until it fits
 _CACHED_PLACES = 4096
@@ -31,20 +31,18 @@ _CONTEXT = "\nDuring handling of the above exception, another exception occurred
 _places: dict[tuple[int, int], tuple[CodeType, str]] = {}  # (id of code, line) -> text of the frame
 
 
-def set_exc_info(
+def capture(
     span: Span,
-    exc_type: type[BaseException] | None,
-    exc_val: BaseException | None,
+    exc_type: type[BaseException],
+    exc_val: BaseException,
     exc_tb: TracebackType | None,
     limit: int | None = None,
 ) -> None:
     """Mark `span` as failed and set error.type, error.message and error.stack.
 
-    GeneratorExit and a SystemExit that reports success (code 0 or None) are no errors. Without all
-    three of type, value and traceback nothing happens.
+    GeneratorExit and a SystemExit that reports success (code 0 or None) are no errors. `limit` is
+    the most frames of the stack (None: 30).
     """
-    if not (exc_type and exc_val is not None and exc_tb):
-        return
     if issubclass(exc_type, GeneratorExit):
         return
     if issubclass(exc_type, SystemExit) and getattr(exc_val, "code", 1) in (0, None):
@@ -58,8 +56,8 @@ def set_exc_info(
 def set_traceback(span: Span, limit: int | None = None) -> None:
     """Inside an except block as `set_exc_info`; otherwise error.stack is the caller's stack."""
     exc_type, exc_val, exc_tb = sys.exc_info()
-    if exc_type is not None:
-        set_exc_info(span, exc_type, exc_val, exc_tb, limit)
+    if exc_type is not None and exc_val is not None:
+        capture(span, exc_type, exc_val, exc_tb, limit)
         return
     frames: list[tuple[FrameType, int]] = []
     frame: FrameType | None = sys._getframe(1)
@@ -67,7 +65,7 @@ def set_traceback(span: Span, limit: int | None = None) -> None:
         frames.append((frame, frame.f_lineno or 0))
         frame = frame.f_back
     frames.reverse()
-    count = max_frames if limit is None else abs(limit)
+    count = MAX_FRAMES if limit is None else abs(limit)
     span.set_tag_str("error.stack", "".join(_frame_lines(frames[-count:] if count else [])))
 
 
@@ -90,15 +88,17 @@ def record_exception(
         else:
             from fasttrace import _log
 
-            _log.warn("event_attribute", f"event attribute {key!r:.100} of an unusable type ignored")
+            _log.warn(
+                "event_attribute", f"event attribute {key!r:.100} of an unusable type ignored"
+            )
     span._add_event("exception", values)
 
 
 def format_stack(
     exception: BaseException, traceback: TracebackType | None, limit: int | None
 ) -> str:
-    """Return the text of an exception with at most `limit` (None: `max_frames`) frames each."""
-    count = max_frames if limit is None else abs(limit)
+    """Return the text of an exception with at most `limit` (None: `MAX_FRAMES`) frames each."""
+    count = MAX_FRAMES if limit is None else abs(limit)
     while True:
         text = _format_chain(exception, traceback, count)
         if len(text) <= _MAX_CHARS or count <= 1:
@@ -170,9 +170,7 @@ def _is_attribute(value: object) -> bool:
     return False
 
 
-def _format_chain(
-    exception: BaseException, traceback: TracebackType | None, count: int
-) -> str:
+def _format_chain(exception: BaseException, traceback: TracebackType | None, count: int) -> str:
     """Causes and contexts first, each followed by how it led to the next."""
     parts: list[str] = []
     seen: set[int] = set()
@@ -195,7 +193,11 @@ def _format_chain(
 
 
 def _format_one(exception: BaseException, traceback: TracebackType | None, count: int) -> str:
-    if isinstance(exception, SyntaxError) or hasattr(exception, "__notes__") or _is_group(exception):
+    if (
+        isinstance(exception, SyntaxError)
+        or hasattr(exception, "__notes__")
+        or _is_group(exception)
+    ):
         return _format_rare(exception, traceback, count)
     frames: list[tuple[FrameType, int]] = []
     while traceback is not None:

@@ -137,6 +137,23 @@ static inline void ft_track(PyObject *o)
         PyObject_GC_Track(o);
 }
 
+/* Adds one owned reference, at `offset`, to what the collector sees of a type. */
+static traverseproc ft_traverse_base = NULL;
+static Py_ssize_t ft_traverse_offset = 0;
+
+static int ft_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(*(PyObject **)((char *)self + ft_traverse_offset));
+    return ft_traverse_base(self, visit, arg);
+}
+
+static void ft_also_traverse(PyTypeObject *type, Py_ssize_t offset)
+{
+    ft_traverse_base = type->tp_traverse;
+    ft_traverse_offset = offset;
+    type->tp_traverse = ft_traverse;
+}
+
 static destructor ft_replace_dealloc(PyTypeObject *type, destructor ours)
 {
     destructor original = type->tp_dealloc;

@@ -6,7 +6,7 @@
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyObject_Free, PyObject_Malloc
 from cpython.object cimport PyObject, PyTypeObject, destructor

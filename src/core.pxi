@@ -18,6 +18,7 @@ cdef class TracerCore:
     cdef object provider             # custom context provider, or None
     cdef uint32_t partial_min_spans  # finished spans that make a partial chunk
     cdef uint32_t open_max           # unfinished spans held at most
+    cdef readonly int traceback_max_frames
     cdef size_t buffer_max_bytes
     cdef size_t payload_max_bytes
     cdef int version                 # wire version of new payloads: 4 or 5
@@ -43,6 +44,7 @@ cdef class TracerCore:
         self.start_hooks = []
         self.partial_min_spans = 300
         self.open_max = 1_000_000
+        self.traceback_max_frames = 30
         self.buffer_max_bytes = self.payload_max_bytes = 20 << 20
         self.version = 4
         self.full = []
@@ -114,12 +116,14 @@ cdef class TracerCore:
         self.profile = make_profile(service, env, version, meta, metrics, root_meta, root_metrics, new_trace_meta,
                                     chunk_meta, {"_dd.tracer_kr": 1.0})
 
-    def _set_limits(self, partial_min_spans, buffer_max_bytes, payload_max_bytes, open_max=1_000_000) -> None:
+    def _set_limits(self, partial_min_spans, buffer_max_bytes, payload_max_bytes, open_max=1_000_000,
+                    traceback_max_frames=30) -> None:
         """Bounds; `partial_min_spans` 0 turns partial flush off up to the agent's own limits."""
         self.partial_min_spans = min(partial_min_spans or CHUNK_MAX_SPANS, CHUNK_MAX_SPANS)
         self.buffer_max_bytes = buffer_max_bytes
         self.payload_max_bytes = min(payload_max_bytes, buffer_max_bytes)
         self.open_max = open_max
+        self.traceback_max_frames = traceback_max_frames
 
     def _set_wire(self, api_version) -> None:
         """Wire version of payloads begun from now on: "v0.4" or "v0.5"."""
@@ -658,11 +662,14 @@ cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial)
 cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
     """Encodes a chunk into the payload being filled, a new one if it would grow too large."""
     cdef Payload payload = core.filling
-    cdef size_t before, grown, waiting
+    cdef size_t before, strings_before, grown, waiting
+    cdef uint32_t count_before
     cdef bint starts = payload is None
     if FT_UNLIKELY(starts):
         payload = core.filling = new_payload(core.version, &core.spare)
     before = payload.body.used
+    strings_before = payload.strings.used
+    count_before = payload.string_count
     try:
         encode_chunk(payload, segment, head, n, partial)
     except BaseException as exc:
@@ -672,22 +679,15 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     if FT_UNLIKELY(payload.size() > core.payload_max_bytes or payload.trace_count >= PAYLOAD_MAX_CHUNKS
                    or payload.string_count > PAYLOAD_MAX_STRINGS):
         grown = payload.body.used - before
-        payload.body.used = before
-        if payload.trace_count == 0:
-            core.filling = None
+        if not put_back(core, payload, before, strings_before, count_before):
             core.drop("chunk_too_large", n)
             warn("chunk_too_large", "a chunk of %d spans was dropped: %d bytes are more than a payload may have (%d)"
                  % (n, grown, core.payload_max_bytes))
             return 0
-        core.full.append(payload)
-        core.full_bytes += payload.size()
-        core.filling = None
         return put_chunk(core, segment, head, n, partial)
     waiting = core.full_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
-        payload.body.used = before
-        if payload.trace_count == 0:
-            core.filling = None
+        put_back(core, payload, before, strings_before, count_before)
         core.drop("buffer_full", n)
         warn("buffer_full", "the payload buffer is full (%d bytes): new traces are dropped and counted"
              % core.buffer_max_bytes)
@@ -703,6 +703,23 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         except BaseException as exc:
             warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
     return 0
+
+
+cdef bint put_back(TracerCore core, Payload payload, size_t body_used, size_t strings_used,
+                   uint32_t string_count) except -1:
+    """Takes the last chunk out of a payload and closes it; whether it still holds any.
+
+    A closed payload's table may know strings that were cut off, so nothing is added to it any more.
+    """
+    payload.body.used = body_used
+    payload.strings.used = strings_used
+    payload.string_count = string_count
+    core.filling = None
+    if payload.trace_count == 0:
+        return False
+    core.full.append(payload)
+    core.full_bytes += payload.size()
+    return True
 
 
 cdef inline int encode_chunk(Payload payload, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:

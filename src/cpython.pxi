@@ -22,6 +22,7 @@ cdef extern from "_protocol.h":
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)
+    void ft_also_traverse(PyTypeObject *owner, Py_ssize_t offset)
     Py_ssize_t ft_refcount(PyObject *o) nogil
     void ft_set_refcount(PyObject *o, Py_ssize_t n) nogil
     void ft_clear_weakrefs(PyObject *o)

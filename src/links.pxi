@@ -8,10 +8,14 @@ cdef object errors_module():
 
 cdef int span_set_exception(Span span, object exc_type, object exc_val, object exc_tb, object limit) except -1:
     """error=1 with type, message and stack; a failure in there is logged, never raised."""
+    cdef TracerCore core
     if span._flags & SPAN_NOOP:
         return 0
+    core = (<Segment>span._segment).core
     try:
-        errors_module().set_exc_info(span, exc_type, exc_val, exc_tb, limit)
+        if limit is None and core is not None:
+            limit = core.traceback_max_frames
+        errors_module().capture(span, exc_type, exc_val, exc_tb, limit)
     except Exception as exc:
         span._flags |= SPAN_ERROR
         warn("error_capture", "an exception could not be described: %s" % type(exc).__name__)

@@ -7,6 +7,7 @@ cdef int finish_types() except -1:
     ft_enable_with(<PyTypeObject *>Span)
     ft_enable_vectorcall(<PyTypeObject *>Span, <char *>&span._call - <char *><PyObject *>span, 0)
     ft_enable_vectorcall(<PyTypeObject *>WrappedFunction, <char *>&wrapped._call - <char *><PyObject *>wrapped, 1)
+    ft_also_traverse(<PyTypeObject *>Span, <char *>&span._segment - <char *><PyObject *>span)
     span_free = ft_replace_dealloc(<PyTypeObject *>Span, <destructor>span_dealloc)
     noop_span = make_noop_span()
     return 0

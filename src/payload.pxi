@@ -75,7 +75,19 @@ cdef class Piece:
     cdef Py_ssize_t size
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, self.data, self.size, 1, flags)
+        if flags & PyBUF_WRITABLE:
+            raise BufferError("a payload is read-only")
+        view.buf = self.data
+        view.obj = self
+        view.len = self.size
+        view.itemsize = 1
+        view.readonly = 1
+        view.ndim = 1
+        view.format = b"B" if flags & PyBUF_FORMAT else NULL
+        view.shape = &self.size if flags & PyBUF_ND else NULL
+        view.strides = &view.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
         self.owner.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):

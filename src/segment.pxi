@@ -6,7 +6,7 @@ cdef enum:
 
 
 @cython.final
-@cython.no_gc
+@cython.no_gc_clear
 @cython.freelist(128)
 cdef class Segment:
     cdef TraceState state

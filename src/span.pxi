@@ -6,8 +6,8 @@
 # 2. `_above` is owned and never points at itself; it is released when the span becomes an orphan,
 #    so that an abandoned root dies by refcount although finished children are still listed.
 # 3. `_segment` is owned and never NULL after construction.
-# 4. Only `_base` and `_extra` can reach objects of the application; only they are visited by the
-#    garbage collector.
+# 4. Only `_base`, `_extra` and, by way of the trace's baggage, `_segment` can reach objects of the
+#    application; only they are visited by the garbage collector.
 
 cdef enum:
     SPAN_FINISHED = 1 << 0
@@ -328,12 +328,19 @@ cdef class Span:
     # -- errors, events, links -----------------------------------------------------------------
 
     def set_exc_info(self, exc_type, exc_val, exc_tb, limit=None) -> None:
-        """Marks the span as failed and sets error.type, error.message and error.stack."""
-        span_set_exception(self, exc_type, exc_val, exc_tb, limit)
+        """Marks the span as failed and sets error.type, error.message and error.stack.
+
+        Without all three of type, value and traceback nothing happens.
+        """
+        if exc_type and exc_val is not None and exc_tb:
+            span_set_exception(self, exc_type, exc_val, exc_tb, limit)
 
     def set_traceback(self, limit=None) -> None:
         """Inside an except block as set_exc_info(); otherwise error.stack is the current stack."""
         if not self._flags & SPAN_NOOP:
+            core = (<Segment>self._segment).core
+            if limit is None and core is not None:
+                limit = (<TracerCore>core).traceback_max_frames
             errors_module().set_traceback(self, limit)
 
     def record_exception(self, exception, attributes=None) -> None:
@@ -466,9 +473,11 @@ cdef inline PyObject *span_type_raw(uint32_t index) noexcept:
 cdef int span_set_error(Span span, object value) except -1:
     """4.x: int32, anything else counts as 0."""
     cdef SpanExtra extra
+    cdef object number = 0
     if span._flags & SPAN_NOOP:
         return 0
-    number = int(value) if isinstance(value, (int, float)) and value == value and abs(value) < (1 << 31) else 0
+    if isinstance(value, (int, float)) and -(1 << 31) <= value < (1 << 31):
+        number = int(value)
     if number:
         span._flags |= SPAN_ERROR
     else:
@@ -487,11 +496,11 @@ cdef object seconds_to_ns(object value, str what):
         ns = int(value * 1e9)
     else:
         if value is not None:
-            warn("span_time", "%s must be a finite number of seconds, got %.100r" % (what, value))
+            warn("span_time", "%s must be a finite number of seconds, got %s" % (what, type(value).__name__))
         return None
     if -(1 << 62) < ns < (1 << 62):
         return ns
-    warn("span_time", "%s is out of range: %.100r" % (what, value))
+    warn("span_time", "%s is out of range" % what)
     return None
 
 
@@ -499,7 +508,7 @@ cdef int span_set_start(Span span, object wall_ns) except -1:
     if wall_ns is None or span._flags & SPAN_NOOP:
         return 0
     if not -(1 << 62) < wall_ns < (1 << 62):
-        warn("span_time", "start is out of range: %.100r" % (wall_ns,))
+        warn("span_time", "start is out of range")
         return 0
     span._start_ns = <int64_t>wall_ns - span_state(span).offset_ns
     return 0
@@ -510,7 +519,7 @@ cdef int span_set_duration(Span span, object ns) except -1:
     if span._flags & SPAN_NOOP:
         return 0
     if not -(1 << 62) < ns < (1 << 62):
-        warn("span_time", "duration is out of range: %.100r" % (ns,))
+        warn("span_time", "duration is out of range")
         return 0
     span._duration_ns = ns if ns > 0 else 0
     span._flags |= SPAN_DURATION_SET

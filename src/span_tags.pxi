@@ -127,7 +127,7 @@ cdef int span_set_special(Span span, str key, object value) except -1:
             pass
     elif kind == KEY_MEASURED:
         try:
-            value = 1 if value else 0
+            value = 1 if value is None or value else 0
         except Exception:
             value = 1
     elif kind == KEY_SERVICE:

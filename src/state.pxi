@@ -41,6 +41,7 @@ cdef int parse_mechanism(object text) except -2:
 
 
 @cython.final
+@cython.no_gc_clear
 @cython.freelist(128)
 cdef class TraceState:
     """Identity, decision and baggage of one trace. Internal: reached through `Context`."""
@@ -88,18 +89,24 @@ cdef class TraceState:
 
     cdef int set_meta(self, str key, object value) except -1:
         """One propagated tag; spans begun later inherit it (but not decision maker and sources)."""
+        if value is not None and type(value) is not str:
+            try:
+                value = str(value)
+            except Exception:
+                warn("context", "a value of a trace context has no text: ignored")
+                return 0
         if key == "_dd.p.dm":
             self.mechanism = parse_mechanism(value)
             if self.mechanism != MECHANISM_NONE:
                 return 0
         if key == "_dd.origin":
-            self.origin = None if value is None else plain_text(str(value))
+            self.origin = None if value is None else plain_text(value)
             return 0
         meta = dict(self.meta) if self.meta is not None else {}
         if value is None:
             meta.pop(key, None)
         else:
-            meta[key] = plain_text(str(value))
+            meta[key] = plain_text(value)
         self.meta = meta or None
         inherited = {k: v for k, v in meta.items()
                      if k.startswith("_dd.p.") and k != "_dd.p.dm" and k != "_dd.p.ts"}
@@ -155,17 +162,18 @@ cdef class Context:
         self._is_remote = bool(is_remote)
         if trace_id is not None:
             if not isinstance(trace_id, int) or not 0 <= trace_id <= TRACE_ID_MAX:
-                warn("context", "Context: trace_id must be an int of at most 128 bits, got %.100r" % (trace_id,))
+                warn("context", "Context: trace_id must be an int of at most 128 bits: ignored")
             else:
                 self._state.set_trace_id(int(trace_id))
         if span_id is not None:
             if not isinstance(span_id, int) or not 0 <= span_id <= SPAN_ID_MAX:
-                warn("context", "Context: span_id must be an int of at most 64 bits, got %.100r" % (span_id,))
+                warn("context", "Context: span_id must be an int of at most 64 bits: ignored")
             else:
                 self._span_id = span_id
         if meta:
             for key in meta:
-                self._state.set_meta(str(key), meta[key])
+                if isinstance(key, str):
+                    self._state.set_meta(plain_text(key), meta[key])
         if dd_origin is not None:
             self._state.set_meta("_dd.origin", dd_origin)
         if sampling_priority is None:
@@ -196,8 +204,8 @@ cdef class Context:
             priority = int(value)
             self._state.priority = priority
             self._state.has_priority = True
-        except (TypeError, ValueError, OverflowError):
-            warn("context", "sampling_priority must be an int or None, got %.100r" % (value,))
+        except Exception:
+            warn("context", "sampling_priority must be an int or None, got %s: ignored" % type(value).__name__)
 
     @property
     def dd_origin(self):

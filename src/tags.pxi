@@ -8,7 +8,7 @@ cdef enum:
     TAG_BLOCK_SLOTS = 8     # what a pooled block holds
     TAG_BLOCKS_POOLED = 512
     TAG_INDEX_FROM = 32     # beyond this many tags a dict finds them
-    TAGS_MAX = 65_000       # per span; the agent refuses maps beyond its element limit
+    TAGS_MAX = 400_000      # per span; the agent refuses maps of more than 500,000 elements
 
 cdef union TagValue:
     PyObject *text
@@ -118,9 +118,12 @@ cdef int tags_put(TagBlock **slot, PyObject *key, uint64_t kind, TagValue value)
             slot[0] = tags_new()
         block = slot[0]
         at = tags_find(block, key)
-        if at < 0 and block.used == block.room:
+        if FT_UNLIKELY(at < 0 and block.used == block.room):
             if block.used >= TAGS_MAX:
-                raise OverflowError("a span holds at most %d tags" % TAGS_MAX)
+                warn("tag_count", "a span holds at most %d tags: further ones are ignored" % TAGS_MAX)
+                if kind == TAG_TEXT:
+                    Py_DECREF(<object>value.text)
+                return 0
             block = slot[0] = tags_grow(block)
         if at < 0 and block.index != NULL:
             (<dict>block.index)[<object>key] = block.used
