@@ -129,7 +129,10 @@ class EmbeddedAgent(TestAgent):
             if self._comes_up():
                 return
             self.stop()
-        raise AgentError(f"ddapm-test-agent does not start; it printed:\n\n{self.log_tail()}")
+        raise AgentError(
+            f"ddapm-test-agent does not start; it printed:\n\n{self.log_tail()}\n\n"
+            f"If it is an old one: {sys.executable} -m pip install -U 'ddapm-test-agent>=1.62'"
+        )
 
     def _comes_up(self) -> bool:
         deadline = time.monotonic() + _START_TIMEOUT_S

@@ -161,6 +161,11 @@ def test_two_demos_at_the_same_time_do_not_meet():
     assert len({re.search(r"http://\S+", output)[0] for output in outputs}) == 2
 
 
+def test_the_installed_package_carries_the_same_example():
+    """The demo runs the file of examples/, whether from a checkout or from an installation."""
+    assert demo.find_example().read_bytes() == (EXAMPLES / "sandwich.py").read_bytes()
+
+
 # -- an agent that runs already --------------------------------------------------------------------
 
 
@@ -327,6 +332,20 @@ def test_a_missing_agent_package_is_named_with_the_command_that_installs_it():
     assert "Traceback" not in result.stderr
 
 
+def test_an_agent_that_does_not_start_is_told_with_what_it_printed(tmp_path):
+    """An agent package that fails (an old one, say): exit code 2, its own words, and a hint."""
+    package = tmp_path / "ddapm_test_agent"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "agent.py").write_text("def main():\n    raise SystemExit('unrecognized: --host')\n")
+    path = os.pathsep.join((str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])))
+    result = run_demo(PYTHONPATH=path)
+    assert result.returncode == 2
+    assert "ddapm-test-agent does not start" in result.stderr
+    assert "unrecognized: --host" in result.stderr
+    assert "-m pip install -U 'ddapm-test-agent>=1.62'" in result.stderr
+
+
 def test_an_agent_that_does_not_answer_is_named():
     """--agent with nobody there: exit code 2 and the URL."""
     (port,) = free_ports(1)
@@ -410,72 +429,6 @@ def test_the_agent_ends_with_the_demo_however_it_ends(name, code, tmp_path):
         time.sleep(0.05)
     if name != "SIGKILL":
         assert list(tmp_path.iterdir()) == []
-
-
-# -- the examples by themselves --------------------------------------------------------------------
-
-
-def run_example(name: str, session, *arguments: str) -> str:
-    """Run a file of examples/ as a user would, against the agent; return what it printed."""
-    result = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        env=session.env(),
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
-
-
-def test_sandwich_runs_by_itself(session):
-    """The service needs no more than DD_TRACE_AGENT_URL; its last traces leave at exit."""
-    printed = run_example("sandwich.py", session, "--requests", "8")
-    assert printed == (
-        "sandwich shop: 8 HTTP requests answered: 5 x 200, 1 x 402, 1 x 404, 1 x 503\n"
-    )
-    spans = session.wait_for_spans(90)
-    assert len(spans) == 90
-    assert len({span["trace_id"] for span in spans}) == 8
-    assert all(span["meta"]["shop"] == "corner" for span in spans)
-    assert all(span["metrics"]["shop.tables"] == 4 for span in spans)
-    web = [span for span in spans if span["name"] == "web.request"]
-    assert sorted(span["meta"]["http.status_code"] for span in web) == (
-        ["200"] * 5 + ["402", "404", "503"]
-    )
-    assert {span["type"] for span in web} == {"web"}
-    (charged,) = [span for span in spans if span["name"] == "till.charge" and span.get("error")]
-    assert charged["metrics"]["price.eur"] == 8.5
-    taken = [span for span in spans if span["name"] == "stock.take" and span.get("error")]
-    assert [span["meta"]["error.type"] for span in taken] == ["__main__.OutOfStock"]
-    assert "raise OutOfStock" in taken[0]["meta"]["error.stack"]
-
-
-def test_first_steps_runs_by_itself(session):
-    """Every sample of the first steps arrives, with parents, tags and errors as it says."""
-    assert run_example("first_steps.py", session).startswith("9 spans in 6 traces")
-    spans = session.wait_for_spans(9)
-    assert len(spans) == 9
-    assert len({span["trace_id"] for span in spans}) == 6
-    by_name = {span["name"]: span for span in spans}
-    assert by_name["greeter.shout"]["resource"] == "loud"
-    assert by_name["outer"]["meta"]["greeting.language"] == "en"
-    assert by_name["outer"]["metrics"]["greeting.count"] == 3
-    assert by_name["inner"]["parent_id"] == by_name["outer"]["span_id"]
-    assert by_name["step.by_hand"]["parent_id"] == by_name["request.by_hand"]["span_id"]
-    assert by_name["division"]["meta"]["error.type"] == "builtins.ZeroDivisionError"
-    assert by_name["answer"]["error"] == 1
-    assert {span["meta"]["team"] for span in spans} == {"greeters"}
-
-
-def test_every_example_is_executed_by_a_test():
-    """No example is here that the tests do not run."""
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"first_steps.py", "sandwich.py"}
-
-
-def test_the_installed_package_carries_the_same_example():
-    """The demo runs the file of examples/, whether from a checkout or from an installation."""
-    assert demo.find_example().read_bytes() == (EXAMPLES / "sandwich.py").read_bytes()
 
 
 # -- parts -----------------------------------------------------------------------------------------
