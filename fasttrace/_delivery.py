@@ -10,27 +10,15 @@ from __future__ import annotations
 from fasttrace import _log
 from fasttrace._address import without_password
 from fasttrace._span import monotonic_ns
+from fasttrace.exporter import ExportResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from fasttrace._span import Payload, TracerCore
-    from fasttrace.agent import ExportResult
     from fasttrace.config import Config
+    from fasttrace.exporter import Exporter
 
-    class Exporter(Protocol):
-        """Where payloads go.
-
-        May also have `interrupt()` (another thread ends a wait), `close()` and
-        `after_fork_in_child()`.
-        """
-
-        def export(self, payload: Payload, trace_count: int, timeout_s: float) -> ExportResult:
-            """Deliver `payload`, which holds `trace_count` chunks, within `timeout_s` seconds."""
-
-
-#: Drop reasons given here; the exporter has its own (`agent.ExportResult`).
+#: Drop reasons given here; the exporter has its own (`exporter.ExportResult`).
 DEADLINE, NO_EXPORTER = "deadline", "no_exporter"
 _SEND_BYTES_PER_S = 4 << 20  # a large payload gets more time than `agent_timeout_s`
 _REFUSED_ATTEMPTS = 10  # of one payload that the agent could have taken but did not
@@ -106,7 +94,12 @@ class Delivery:
         timeout_s = self._time_for(payload, deadline_ns)
         if timeout_s <= 0.0:
             return self._give_up(payload, outcome)
-        result = exporter.export(payload, payload.trace_count, timeout_s)
+        try:
+            result = exporter.export(payload, payload.trace_count, timeout_s)
+        except Exception as error:  # of somebody's own exporter; ours raises nothing
+            result = ExportResult(
+                "unconfirmed", detail=f"the exporter raised {type(error).__name__}"
+            )
         if result.rates is not None:
             self._core._set_rates(result.rates)
         if result.use_version is not None:

@@ -15,6 +15,7 @@ from fasttrace._http import HttpClient, NoResponse, Response, Target
 from fasttrace._parse import is_header_name, is_header_value
 from fasttrace._span import monotonic_ns
 from fasttrace.container import container_headers
+from fasttrace.exporter import ExportResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,45 +38,6 @@ if TYPE_CHECKING:
 
 _RETRIED_STATUS = (408, 429, 503)  # the agent has refused before it read the traces
 _UNKNOWN_ENDPOINT_STATUS = (404, 415)
-
-
-class ExportResult:
-    """What came of one payload.
-
-    * status: "sent" (the agent took it), "unconfirmed" (sent in full, but whether the agent took it
-      is not known), "retry" (the agent certainly has not taken it; it may be sent again), or the
-      reason why it is dropped: "refused_<HTTP status>", "bad_address", "not_encodable"
-    * reason: for "retry", the drop reason if it is not tried again: "unreachable", "not_sent",
-      "refused_<HTTP status>"
-    * hopeless: for "retry", whether another attempt within the next seconds is pointless
-    * rates: the sampling rates the agent asks for, by "service:<name>,env:<name>"; None: no change
-    * http_status: of the reply, None without one
-    * detail: what went wrong, for people; never holds anything from the traces
-    * use_version: "v0.4" if the agent cannot read the payload's version, else None
-    """
-
-    __slots__ = ("detail", "hopeless", "http_status", "rates", "reason", "status", "use_version")
-
-    def __init__(
-        self,
-        status: str,
-        *,
-        reason: str = "",
-        hopeless: bool = False,
-        rates: dict[str, float] | None = None,
-        http_status: int | None = None,
-        detail: str = "",
-    ) -> None:
-        self.status = status
-        self.reason = reason or status
-        self.hopeless = hopeless
-        self.rates = rates
-        self.http_status = http_status
-        self.detail = detail
-        self.use_version: str | None = None
-
-    def __repr__(self) -> str:
-        return f"ExportResult({self.status!r}, reason={self.reason!r}, detail={self.detail!r})"
 
 
 class AgentExporter:

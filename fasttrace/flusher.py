@@ -19,9 +19,9 @@ from fasttrace._span import NativeEvent, NativeLock, monotonic_ns, start_native_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fasttrace._delivery import Exporter
     from fasttrace._span import TracerCore
     from fasttrace.config import Config
+    from fasttrace.exporter import Exporter
 
 DEFAULT_FLUSH_TIMEOUT_S = 5.0
 _IDLE_S = 60.0  # a thread without work ends after this

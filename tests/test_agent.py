@@ -26,8 +26,9 @@ from fault_server import (
 
 from fasttrace import _resolve
 from fasttrace._http import MAX_BODY_BYTES, Target
-from fasttrace.agent import AgentExporter, ExportResult, read_rates
+from fasttrace.agent import AgentExporter, read_rates
 from fasttrace.config import Config
+from fasttrace.exporter import ExportResult
 
 SPAN = {
     "trace_id": 7,
