@@ -67,6 +67,9 @@ cdef int table_add(StringTable *table, PyObject *text, uint32_t index) except -1
     return 0
 
 
+cdef char *PIECE_FORMAT = "B"
+
+
 @cython.final
 cdef class Piece:
     """Read-only buffer over a part of a Payload, without a copy."""
@@ -83,7 +86,7 @@ cdef class Piece:
         view.itemsize = 1
         view.readonly = 1
         view.ndim = 1
-        view.format = b"B" if flags & PyBUF_FORMAT else NULL
+        view.format = PIECE_FORMAT if flags & PyBUF_FORMAT else NULL
         view.shape = &self.size if flags & PyBUF_ND else NULL
         view.strides = &view.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
         view.suboffsets = NULL

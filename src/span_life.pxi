@@ -1,0 +1,107 @@
+# Leaving a span and the end of its life: the `with` protocol and the deallocator.
+
+@cython.final
+cdef class Ready:
+    """An awaitable that is done: what `async with` gets from a span."""
+    cdef object value
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration(self.value)
+
+
+cdef Ready ready(object value):
+    cdef Ready done = Ready.__new__(Ready)
+    done.value = value
+    return done
+
+
+# -- the `with` protocol ------------------------------------------------------------------------------
+
+cdef int span_exit(Span span, object exc_type, object exc_val, object exc_tb) except -1:
+    if exc_type is not None:
+        span_set_exception(span, exc_type, exc_val, exc_tb, None)
+    return span_finish(span)
+
+
+cdef PyObject *span_call(PyObject *self, PyObject **args, size_t nargsf, PyObject *kwnames) noexcept:
+    """`span()` enters, `span(type, value, traceback)` leaves: what `with` calls (see _protocol.h)."""
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
+    if FT_LIKELY(kwnames == NULL or PyTuple_GET_SIZE(<object>kwnames) == 0):
+        if n == 0:
+            Py_INCREF(<object>self)
+            return self
+        if FT_LIKELY(n == 3):
+            if (<Span>self)._flags & SPAN_NOOP == 0:
+                if FT_LIKELY(<object>args[0] is None):
+                    span_finish(<Span>self)
+                else:
+                    span_exit(<Span>self, <object>args[0], <object>args[1], <object>args[2])
+            Py_INCREF(None)
+            return <PyObject *>None
+    PyErr_SetString(TypeError, "a Span is called by `with` only: with no argument or (type, value, traceback)")
+    return NULL
+
+
+# -- end of life --------------------------------------------------------------------------------------
+
+cdef destructor span_free = NULL      # what Cython generated: freelist, collector
+
+
+cdef void span_dealloc(PyObject *o) noexcept:
+    """Called at refcount 0. Walks up the parents it held in a loop: chains of a million are real."""
+    cdef PyObject *above
+    while True:
+        above = span_let_go(o)
+        if above == NULL:
+            return
+        if ft_refcount(above) > 1:
+            Py_DECREF(<object>above)
+            return
+        ft_set_refcount(above, 0)
+        o = above
+
+
+cdef PyObject *span_let_go(PyObject *o) noexcept:
+    """Frees one span, or leaves it to its Segment's list.
+
+    Returns the span above it with the reference it held, for the caller to give up.
+    """
+    cdef PyObject *above
+    cdef uint32_t flags
+    ft_clear_weakrefs(o)
+    ft_set_refcount(o, 1)        # alive while its parts go: they may run code that looks at it
+    above = (<Span>o)._above
+    (<Span>o)._above = NULL
+    flags = (<Span>o)._flags
+    if flags & SPAN_IN_LIST:
+        (<Span>o)._flags = flags | SPAN_ORPHAN
+        ft_untrack(o)
+        if not flags & SPAN_FINISHED:
+            segment_abandon((<Span>o)._segment, o)    # may free `o` with the rest of the list
+        return above
+    span_destroy(o)
+    return above
+
+
+cdef void span_destroy(PyObject *o) noexcept:
+    """Frees an unlisted span whose only reference is the caller's; `_above` was taken care of."""
+    cdef PyObject *segment = (<Span>o)._segment
+    if (<Span>o)._name != NULL:
+        Py_DECREF(<object>(<Span>o)._name)
+    if (<Span>o)._service != NULL:
+        Py_DECREF(<object>(<Span>o)._service)
+    if (<Span>o)._resource != NULL:
+        Py_DECREF(<object>(<Span>o)._resource)
+    if (<Span>o)._tags != NULL:
+        tags_free((<Span>o)._tags)
+    ft_set_refcount(o, 0)
+    span_free(o)
+    if segment != NULL:
+        segment_lost(segment, o)
+        Py_DECREF(<object>segment)

@@ -1,0 +1,269 @@
+# Starting spans: who is the parent, what is inherited, which Segment it joins.
+
+cdef object core_active(TracerCore core):
+    """Active Span or Context as seen by this tracer's context provider, or None."""
+    if core.provider is not None:
+        try:
+            item = core.provider.active()
+        except Exception as exc:
+            warn("context_provider", "the context provider raised %s" % type(exc).__name__)
+            return None
+        return item if type(item) is Span or type(item) is Context else None
+    return parent_of_item(active_item())
+
+
+cdef inline object core_trace(TracerCore core, object name, object service, object resource, object span_type):
+    """trace(): the active item decides the parent; an unfinished span is found at once."""
+    cdef PyObject *item = NULL
+    if FT_UNLIKELY(not core.is_enabled):
+        return noop_span
+    if FT_UNLIKELY(core.slow_start and core.provider is not None):
+        return core_start(core, core_active(core), name, service, resource, span_type, True)
+    PyContextVar_Get(active_var, NULL, &item)
+    if item == NULL or item == <PyObject *>None:
+        Py_XDECREF(item)
+        return start_root(core, None, None, name, service, resource, span_type, True)
+    stored = <object>item
+    Py_DECREF(stored)
+    if FT_LIKELY(type(stored) is Span and (<Span>stored)._flags & SPAN_FINISHED == 0):
+        return start_child(core, <Span>stored, (<Span>stored)._base, name, service, resource, span_type, True)
+    live = live_item(stored)
+    if type(live) is Span:
+        return start_child(core, <Span>live, (<Span>live)._base, name, service, resource, span_type, True)
+    if type(live) is AttachNode:
+        parent = parent_of_item(live)
+        if type(parent) is Span:
+            return start_child(core, <Span>parent, live, name, service, resource, span_type, True)
+        return start_root(core, parent, live, name, service, resource, span_type, True)
+    return start_root(core, live, None, name, service, resource, span_type, True)
+
+
+cdef object core_start(TracerCore core, object parent, object name, object service, object resource,
+                       object span_type, bint activate):
+    base = None
+    if activate and core.provider is None:
+        item = active_item()
+        base = (<Span>item)._base if type(item) is Span else (item if type(item) is AttachNode else None)
+    if type(parent) is Span and not (<Span>parent)._flags & SPAN_NOOP:
+        return start_child(core, <Span>parent, base, name, service, resource, span_type, activate)
+    if type(parent) is Span:
+        parent = noop_context(<Span>parent)
+    return start_root(core, parent, base, name, service, resource, span_type, activate)
+
+
+cdef inline Span new_span(object name, object resource, object span_type):
+    """A span with its names; what is no text is coerced as ddtrace 4.x does."""
+    cdef Span span = Span.__new__(Span)
+    span._call = <vectorcall_function>span_call
+    if FT_LIKELY(type(name) is str and PyUnicode_GET_LENGTH(<PyObject *>name) <= TEXT_MAX_CHARS):
+        Py_INCREF(name)
+        span._name = <PyObject *>name
+    else:
+        replace_text(&span._name, text_or_empty(name))
+    if resource is not None:
+        if FT_LIKELY(type(resource) is str):
+            span._resource = own_text(resource)
+        else:
+            replace_text(&span._resource, text_or_empty(resource))
+    if span_type is not None:
+        span._type = span_type_index(span_type)
+    span._span_id = next_id()
+    return span
+
+
+cdef inline object begin(TracerCore core, Segment segment, Span span, bint activate):
+    """Lists the span, starts its clock and makes it active: the last steps of every start."""
+    if FT_UNLIKELY(core.profile is not segment.profile):
+        span_own_current(core, span)
+    segment_add(segment, span)
+    core.open_count += 1
+    span._start_ns = ft_now_ns()
+    if FT_UNLIKELY(core.slow_start):
+        begin_slow(core, span, activate)
+    elif activate:
+        set_active(<PyObject *>span)
+    return span
+
+
+cdef int begin_slow(TracerCore core, Span span, bint activate) except -1:
+    """Hooks, service mapping and a custom context provider."""
+    if core.service_mapping is not None and span._service != NULL:
+        mapped = core.service_mapping.get(<object>span._service)
+        if mapped is not None:
+            replace_text(&span._service, text_or_none(mapped))
+    if activate:
+        if core.provider is None:
+            set_active(<PyObject *>span)
+        else:
+            try:
+                core.provider.activate(span)
+            except Exception as exc:
+                warn("context_provider", "the context provider raised %s" % type(exc).__name__)
+    for hook in core.start_hooks:
+        try:
+            hook(span)
+        except Exception as exc:
+            warn("on_start", "an on_start_span hook raised %s" % type(exc).__name__)
+    return 0
+
+
+cdef int span_own_current(TracerCore core, Span span) except -1:
+    """The tracer's tags changed since the trace began: this span gets copies of the new ones."""
+    cdef StaticTags tags = core.profile.tags
+    span_own_static(span)
+    for key in (<Segment>span._segment).profile.tags.meta:
+        if key not in tags.meta:
+            tags_remove(span._tags, <PyObject *>key)
+    for key in (<Segment>span._segment).profile.tags.metrics:
+        if key not in tags.metrics:
+            tags_remove(span._tags, <PyObject *>key)
+    for key, value in tags.meta.items():
+        tags_put_text(&span._tags, <PyObject *>key, value)
+    for key, value in tags.metrics.items():
+        tags_put_number(&span._tags, <PyObject *>key, value)
+    return 0
+
+
+cdef inline object start_child(TracerCore core, Span parent, object base, object name, object service,
+                               object resource, object span_type, bint activate):
+    """A span with a local parent."""
+    cdef Segment segment = <Segment>parent._segment
+    cdef Span span
+    cdef PyObject *root
+    if FT_UNLIKELY(segment.core is not core or segment.fork_count != id_fork_count or ft_fork_count != id_fork_count
+                   or core.open_count >= core.open_max):
+        return start_apart(core, parent, base, name, service, resource, span_type, activate)
+    span = new_span(name, resource, span_type)
+    Py_INCREF(segment)
+    span._segment = <PyObject *>segment
+    Py_INCREF(parent)
+    span._above = <PyObject *>parent
+    span._parent_id = parent._span_id
+    if base is not None:
+        span._base = base
+    if service is None:
+        if parent._service != NULL:
+            Py_INCREF(<object>parent._service)
+            span._service = parent._service
+    elif FT_LIKELY(type(service) is str):
+        span._service = own_text(service)
+    else:
+        replace_text(&span._service, text_or_none(service))
+    if segment.profile.version.texts:
+        root = segment.root
+        if root != NULL and (<Span>root)._flags & (SPAN_VERSION | SPAN_USER_VERSION) \
+                and same_text((<Span>root)._service, span._service):
+            span._flags |= SPAN_VERSION
+    if segment.state.inherited is not None:
+        span._flags |= SPAN_INHERITS
+    if FT_UNLIKELY(parent._above != NULL and (<Span>parent._above)._flags & SPAN_FINISHED):
+        span_compress(parent)
+    return begin(core, segment, span, activate)
+
+
+cdef object start_apart(TracerCore core, Span parent, object base, object name, object service, object resource,
+                        object span_type, bint activate):
+    """A child whose parent is another tracer's, or lives on in the process this one was forked from."""
+    cdef Segment theirs = <Segment>parent._segment
+    cdef Segment segment
+    cdef Span span
+    note_fork()
+    if theirs.fork_count != id_fork_count:
+        # The parent process sends the parent span; here it is remote.
+        return start_root(core, context_of(theirs.state, parent._span_id), base, name, service, resource, span_type,
+                          activate)
+    if core.open_count >= core.open_max:
+        return too_many_open(core)
+    segment = join_segment(core, theirs.state) if theirs.core is not core else theirs
+    span = new_span(name, resource, span_type)
+    Py_INCREF(segment)
+    span._segment = <PyObject *>segment
+    Py_INCREF(parent)
+    span._above = <PyObject *>parent
+    span._parent_id = parent._span_id
+    span._base = base
+    if service is not None:
+        replace_text(&span._service, text_or_none(service))
+    elif parent._service != NULL:
+        replace_text(&span._service, <object>parent._service)
+    if segment.root == NULL:
+        segment.root = <PyObject *>span
+    if span._service != NULL and same_text(span._service, <PyObject *>segment.profile.service) \
+            and segment.profile.version.texts:
+        span._flags |= SPAN_VERSION
+    if segment.state.inherited is not None:
+        span._flags |= SPAN_INHERITS
+    return begin(core, segment, span, activate)
+
+
+cdef object too_many_open(TracerCore core):
+    warn("open_spans", "more than %d spans are open: further ones are not recorded" % core.open_max)
+    core.unrecorded_count += 1
+    return noop_span
+
+
+cdef int new_trace_id(TraceState state, int64_t wall_ns) except -1:
+    """A fresh 128-bit id: 32 bits of Unix seconds, 32 zeros, 64 random bits."""
+    state.id_low = next_id()
+    state.id_high = <uint64_t>(wall_ns // 1_000_000_000) << 32
+    return 0
+
+
+cdef object start_root(TracerCore core, object context, object base, object name, object service, object resource,
+                       object span_type, bint activate):
+    """A span without local parent: of a new trace, or under a Context (remote or of another thread)."""
+    cdef TraceState state
+    cdef Segment segment
+    cdef Span span
+    cdef Context above = None
+    cdef int64_t now_ns
+    cdef int64_t wall_ns
+    note_fork()
+    if FT_UNLIKELY(core.open_count >= core.open_max):
+        return too_many_open(core)
+    span = new_span(name, resource, span_type)
+    span._flags = SPAN_LOCAL_ROOT
+    if type(context) is Context:
+        above = <Context>context
+    if above is not None and (above._state.id_low | above._state.id_high):
+        state = above._state
+        span._parent_id = above._span_id
+        segment = join_segment(core, state)
+        if state.segments == <PyObject *>segment and segment.listed == 0 and segment.root == NULL and above._is_remote:
+            # First span here: the trace's clock is ours from now on.
+            now_ns = ft_now_ns()
+            state.offset_ns = root_wall_ns(now_ns) - now_ns
+        if state.inherited is not None:
+            span._flags |= SPAN_INHERITS
+        if above._span_id == 0:
+            span._flags |= SPAN_NEW_TRACE
+    else:
+        state = above._state.copy() if above is not None else TraceState.__new__(TraceState)
+        now_ns = ft_now_ns()
+        wall_ns = root_wall_ns(now_ns)
+        state.offset_ns = wall_offset_ns
+        state.id_low = next_id()
+        if core.wide_ids:
+            state.id_high = <uint64_t>(wall_ns // 1_000_000_000) << 32
+        segment = new_segment(core, state)
+        span._flags |= SPAN_NEW_TRACE
+    Py_INCREF(segment)
+    span._segment = <PyObject *>segment
+    if base is not None:
+        span._base = base
+    if service is None:
+        if segment.profile.service is not None:
+            Py_INCREF(segment.profile.service)
+            span._service = <PyObject *>segment.profile.service
+    else:
+        replace_text(&span._service, text_or_none(service))
+    if segment.profile.version.texts and same_text(span._service, <PyObject *>segment.profile.service):
+        span._flags |= SPAN_VERSION
+    if segment.root == NULL:
+        segment.root = <PyObject *>span
+    else:
+        segment.entries = True
+    if FT_UNLIKELY(above is not None and above._span_links):
+        for link in above._span_links:
+            span_copy_link(span, link)
+    return begin(core, segment, span, activate)

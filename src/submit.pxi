@@ -1,0 +1,198 @@
+# From finished spans to the payload: filters, decision, encoding, bounds, accounting.
+
+cdef int core_submit(TracerCore core, Segment segment, PyObject *head, uint32_t n, bint partial) except -1:
+    """Filters, decides and encodes a chunk of the `n` finished spans of a list; counts every span once."""
+    cdef list kept
+    cdef uint32_t kept_count
+    if FT_UNLIKELY(len(core.filters) > 0):
+        kept = run_filters(core, head)
+        kept_count = count_originals(kept, head)
+        # One step for whoever reads stats(): what is kept stays held until put_chunk() places it.
+        if n > kept_count:
+            core.drop("filtered", n - kept_count)
+        core.added_count += len(kept) - kept_count
+        core.held_count += <uint64_t>len(kept) - n
+        if not kept:
+            return 0
+        decide(core, segment)
+        return submit_list(core, segment, kept, partial)
+    decide(core, segment)
+    return put_chunk(core, segment, head, n, n if partial else 0)
+
+
+cdef list finished_spans(PyObject *at):
+    """The finished spans of a detached list as Python objects."""
+    cdef list spans = []
+    while at != NULL:
+        if (<Span>at)._flags & SPAN_FINISHED:
+            span_take(at)
+            spans.append(<object>at)
+            Py_DECREF(<object>at)
+        at = (<Span>at)._next
+    return spans
+
+
+cdef list run_filters(TracerCore core, PyObject *head):
+    """What the filters leave of a chunk: spans, each once."""
+    cdef list spans = finished_spans(head)
+    cdef list kept = []
+    result = spans
+    for trace_filter in core.filters:
+        try:
+            result = trace_filter.process_trace(result)
+        except Exception as exc:
+            warn("filter", "trace filter %s raised %s: the trace goes on unchanged"
+                 % (type(trace_filter).__name__, type(exc).__name__))
+            continue
+        if not result:
+            return []
+    try:
+        candidates = list(result)
+    except TypeError:
+        warn("filter", "a trace filter must return a list of spans or None, got %s" % type(result).__name__)
+        candidates = spans
+    for span in candidates:
+        if type(span) is Span and not (<Span>span)._flags & (SPAN_SEEN | SPAN_NOOP):
+            (<Span>span)._flags |= SPAN_SEEN
+            kept.append(span)
+    for span in kept:
+        (<Span>span)._flags &= ~<uint32_t>SPAN_SEEN
+    return kept
+
+
+cdef uint32_t count_originals(list kept, PyObject *at) except? 0:
+    """How many of `kept` are on the list."""
+    cdef uint32_t n = 0
+    for span in kept:
+        (<Span>span)._flags |= SPAN_SEEN
+    while at != NULL:
+        if (<Span>at)._flags & SPAN_SEEN and (<Span>at)._flags & SPAN_FINISHED:
+            n += 1
+        at = (<Span>at)._next
+    for span in kept:
+        (<Span>span)._flags &= ~<uint32_t>SPAN_SEEN
+    return n
+
+
+cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial) except -1:
+    """Encodes spans a filter returned, in its order. Spans made by the filter count as finished."""
+    cdef PyObject *head = NULL
+    cdef PyObject *at
+    cdef list links = []
+    cdef Py_ssize_t i
+    cdef uint32_t n = <uint32_t>len(spans)
+    saved = []
+    for i in range(len(spans) - 1, -1, -1):
+        at = <PyObject *>spans[i]
+        saved.append(<size_t>(<Span>at)._next)
+        if not (<Span>at)._flags & SPAN_FINISHED:
+            span_finish(<Span>at)
+        (<Span>at)._next = head
+        head = at
+    try:
+        return put_chunk(core, segment, head, n, n if partial else 0)
+    finally:
+        # The list that is still to be released runs through the same pointers.
+        saved.reverse()
+        for i in range(len(spans)):
+            (<Span>spans[i])._next = <PyObject *><size_t>saved[i]
+
+
+cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
+    """Encodes a chunk into the payload being filled, a new one if it would grow too large."""
+    cdef Payload payload = core.filling
+    cdef size_t before, strings_before, grown, waiting
+    cdef uint32_t count_before
+    cdef bint starts = payload is None
+    if FT_UNLIKELY(starts):
+        payload = core.filling = new_payload(core.version, &core.spare)
+    before = payload.body.used
+    strings_before = payload.strings.used
+    count_before = payload.string_count
+    try:
+        encode_chunk(payload, segment, head, n, partial)
+    except BaseException as exc:
+        core.held_count -= n
+        core.drop("encoding_error", n)
+        warn("encoding", "a chunk of %d spans could not be encoded: %s" % (n, type(exc).__name__))
+        return 0
+    if FT_UNLIKELY(payload.size() > core.payload_max_bytes or payload.trace_count >= PAYLOAD_MAX_CHUNKS
+                   or payload.string_count > PAYLOAD_MAX_STRINGS):
+        grown = payload.body.used - before
+        if not put_back(core, payload, before, strings_before, count_before):
+            core.held_count -= n
+            core.drop("chunk_too_large", n)
+            warn("chunk_too_large", "a chunk of %d spans was dropped: %d bytes are more than a payload may have (%d)"
+                 % (n, grown, core.payload_max_bytes))
+            return 0
+        return put_chunk(core, segment, head, n, partial)
+    waiting = core.full_bytes + payload.size()
+    if FT_UNLIKELY(waiting > core.buffer_max_bytes):
+        put_back(core, payload, before, strings_before, count_before)
+        core.held_count -= n
+        core.drop("buffer_full", n)
+        warn("buffer_full", "the payload buffer is full (%d bytes): new traces are dropped and counted"
+             % core.buffer_max_bytes)
+        return 0
+    payload.trace_count += 1
+    payload.span_count += n
+    core.held_count -= n
+    core.buffered_count += n
+    if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
+        core._wake.raise_flag()
+    if FT_UNLIKELY(starts and not core._flusher_running and core._on_first_chunk is not None):
+        try:
+            core._on_first_chunk()
+        except BaseException as exc:
+            warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
+    return 0
+
+
+cdef bint put_back(TracerCore core, Payload payload, size_t body_used, size_t strings_used,
+                   uint32_t string_count) except -1:
+    """Takes the last chunk out of a payload and closes it; whether it still holds any.
+
+    A closed payload's table may know strings that were cut off, so nothing is added to it any more.
+    """
+    payload.body.used = body_used
+    payload.strings.used = strings_used
+    payload.string_count = string_count
+    core.filling = None
+    if payload.trace_count == 0:
+        return False
+    core.full.append(payload)
+    core.full_bytes += payload.size()
+    return True
+
+
+cdef inline int encode_chunk(Payload payload, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
+    if FT_LIKELY(payload.version == 4):
+        return encode_chunk_v04(&payload.body, segment, head, n, partial)
+    return encode_chunk_v05(payload, segment, head, n, partial)
+
+
+def encode_trace(spans, api_version="v0.4") -> bytes:
+    """A whole payload of one trace of exactly these spans, nothing of the tracer's own added.
+
+    For tests and measurements. `spans` is a list of Span, `api_version` "v0.4" or "v0.5".
+    """
+    cdef Payload payload = new_payload(5 if api_version == "v0.5" else 4, NULL)
+    cdef Buffer *out = &payload.body
+    cdef unsigned char *p = buffer_reserve(out, out.data, 64)
+    cdef Segment bare
+    cdef Segment theirs
+    cdef bint first = True
+    out.used = wire_put_array_header(p, <uint32_t>len(spans)) - out.data
+    for span in spans:
+        theirs = <Segment>(<Span?>span)._segment
+        bare = Segment.__new__(Segment)
+        bare.state = theirs.state
+        bare.profile = empty_profile
+        if payload.version == 4:
+            p = put_span_v04(out, out.data + out.used, <Span>span, bare, first, 0)
+            out.used = p - out.data
+        else:
+            put_span_v05(payload, <Span>span, bare, first, 0)
+        first = False
+    payload.trace_count = 1
+    return b"".join([bytes(piece) for piece in payload.buffers()])
