@@ -63,7 +63,7 @@ cross-check: .venv/built  ## compile the C for aarch64, with this machine's Pyth
 	else echo 'cross-check: not done, there is no $(CROSS)'; fi
 
 clean:  ## remove everything that was built
-	rm -rf build dist *.egg-info .nox .venv* .*_cache .hypothesis fasttrace/_version.py fasttrace/*.so
+	rm -rf build dist *.egg-info .nox .oracle .venv* .*_cache .hypothesis fasttrace/_version.py fasttrace/*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments: what is installed, and the switches of the build.

@@ -21,8 +21,8 @@ from build.util import project_wheel_metadata
 
 ROOT = Path(__file__).parent.parent
 NOT_SOURCES = shutil.ignore_patterns(
-    ".venv*", ".nox", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "_build",
-    "_version.py", "*.so", "*.pyd",
+    ".venv*", ".nox", ".oracle", ".*_cache", ".hypothesis", "__pycache__",
+    "build", "dist", "_build", "_version.py", "*.so", "*.pyd",
 )  # fmt: skip
 ADDED_BY_SDIST = {"PKG-INFO", "setup.cfg", "fasttrace/_version.py"}
 MAX_WHEEL_BYTES = 2_000_000
@@ -102,6 +102,17 @@ def test_wheel_has_only_the_package(built: Built) -> None:
     assert {file.suffix for file in files} - {".so", ".pyd"} == {".py", ".pyi", ".typed"}
     assert PurePosixPath("fasttrace/_span.pyi") in files
     assert PurePosixPath("fasttrace/py.typed") in files
+
+
+def test_wheel_has_every_module(built: Built) -> None:
+    """Every Python file of fasttrace/ is in the wheel, and so are the examples."""
+    with zipfile.ZipFile(built.wheel) as archive:
+        names = set(archive.namelist())
+    wanted = {
+        name for name in built.sources if re.fullmatch(r"(fasttrace|examples)/.*\.pyi?", name)
+    }
+    assert wanted
+    assert {re.sub("^examples/", "fasttrace/_examples/", name) for name in wanted} <= names
 
 
 def test_wheel_is_small(built: Built) -> None:
