@@ -8,7 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from helpers import by_name, chunks_of, spans_of
+from helpers import by_name, chunks_of, make_offline_tracer, spans_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fasttrace import Context, Span, Tracer
 
@@ -347,3 +349,86 @@ def test_tracers_share_the_current_span(new_tracer: Any) -> None:
     assert (b.parent_id, c.parent_id) == (a.span_id, b.span_id)
     assert [span["name"] for span in spans_of(first)] == ["a", "c"]
     assert [span["name"] for span in spans_of(second)] == ["b"]
+
+
+# -- any sequence of calls -------------------------------------------------------------------------
+
+CALLS = (
+    *("trace", "trace", "trace", "start_span", "finish", "finish", "copy"),
+    *("activate span", "activate context", "activate nothing"),
+)
+actions = st.lists(
+    st.tuples(st.sampled_from(CALLS), st.integers(0, 3), st.integers(0, 15)), max_size=60
+)
+
+
+@given(actions)
+def test_any_sequence_of_calls_agrees_with_a_simple_model(
+    calls: list[tuple[str, int, int]],
+) -> None:
+    """In several copied contexts the current span, root, parents and traces are the model's.
+
+    The model: each context holds one item; a finished span stands for its nearest unfinished
+    ancestor; trace() makes a child of the item and puts it in its place.
+    """
+    tracer = make_offline_tracer()
+    contexts = [contextvars.Context()]
+    items: list[Span | Context | None] = [None]
+    spans: list[Span] = []
+    above: dict[int, Span | None] = {}  # span id: its local parent
+
+    def live(item: Span | Context | None) -> Span | Context | None:
+        while isinstance(item, Span) and item.finished:
+            item = above[item.span_id]
+        return item
+
+    def local_root(span: Span) -> Span:
+        while (parent := above[span.span_id]) is not None:
+            span = parent
+        return span
+
+    def record(span: Span, parent: Span | Context | None) -> None:
+        spans.append(span)
+        above[span.span_id] = parent if isinstance(parent, Span) else None
+        assert span.parent_id == (None if parent is None else parent.span_id)
+        if parent is not None:
+            assert span.trace_id == parent.trace_id
+
+    for call, place, number in calls:
+        at = place % len(contexts)
+        context, item = contexts[at], live(items[at])
+        span = spans[number % len(spans)] if spans else None
+        if call == "trace":
+            items[at] = context.run(tracer.trace, "op")
+            record(items[at], item)  # type: ignore[arg-type]
+        elif call == "start_span":
+            parent = span if number % 2 else None
+            record(context.run(tracer.start_span, "op", child_of=parent), parent)
+        elif call == "finish" and span is not None:
+            context.run(span.finish)
+        elif call == "copy" and len(contexts) < 4:
+            contexts.append(context.run(contextvars.copy_context))
+            items.append(item)
+        elif call.startswith("activate"):
+            if call == "activate span":
+                items[at] = span
+            elif call == "activate context":
+                items[at] = Context(trace_id=number + 1, span_id=number + 1)
+            else:
+                items[at] = None
+            context.run(tracer.context_provider.activate, items[at])
+        for one, stored in zip(contexts, items, strict=True):
+            expected = live(stored)
+            current = one.run(tracer.current_span)
+            root = one.run(tracer.current_root_span)
+            if isinstance(expected, Span):
+                assert current is expected
+                assert root is local_root(expected)
+            else:
+                assert current is None
+                assert root is None
+                trace_context = one.run(tracer.current_trace_context)
+                assert (trace_context and trace_context.span_id) == (expected and expected.span_id)
+    for span in spans:
+        span.finish()
+    assert len(spans_of(tracer)) == len(spans)

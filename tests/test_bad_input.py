@@ -104,7 +104,7 @@ BAD_VALUES: dict[str, Callable[[], Any]] = {
     "memoryview": lambda: memoryview(b"x"),
     "30 MB": lambda: "x" * 30_000_000,
     "30 MB wide": lambda: "𝄞" * 7_500_000,
-    "30 MB of bytes": lambda: b"\0" * 30_000_000,
+    "3 MB of bytes": lambda: b"\0" * 3_000_000,
     "nan": lambda: math.nan,
     "infinity": lambda: -math.inf,
     "2**70": lambda: 2**70,
@@ -300,14 +300,17 @@ def test_foreign_objects_do_not_become_parents(tracer: Tracer, junk: Any) -> Non
     assert len(spans_of(tracer)) == 1
 
 
-def test_a_hundred_thousand_tags(session: Any) -> None:
-    """A span with very many tags arrives with all of them."""
+def test_more_tags_than_a_span_can_hold(session: Any) -> None:
+    """Setting very many tags never raises; the span arrives with at least the first of them."""
     tracer = session.make_tracer()
-    with tracer.trace("op") as span:
-        for i in range(100_000):
-            span.set_tag(f"key{i}", i)
-    [sent] = session.received()
-    assert sum(key.startswith("key") for key in sent["metrics"]) == 100_000
+    with tracer.trace("root"):
+        with tracer.trace("op") as span:
+            for i in range(66_000):
+                span.set_tag(f"key{i}", i)
+        with tracer.trace("sibling"):
+            pass
+    sent = check_arrival(session, tracer, {"root", "op", "sibling"})
+    assert [sent["op"]["metrics"][f"key{i}"] for i in range(60_000)] == list(range(60_000))
 
 
 def test_many_large_tags_are_cut_but_arrive(session: Any) -> None:

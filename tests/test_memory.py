@@ -426,20 +426,26 @@ def test_an_agent_that_is_down_does_not_grow_the_process() -> None:
     assert run_with_rss(code) < 32
 
 
-def test_traces_that_stay_open_are_bounded() -> None:
-    """Over the bound on open traces the newest is not kept, and its spans are counted."""
-    code = """
-        roots = []
-        for i in range(300_000):
-            root = tracer.start_span("root")
-            tracer.start_span("child", child_of=root).finish()
-            roots.append(root)
+def test_the_number_of_open_spans_is_bounded() -> None:
+    """Beyond a million open spans further ones record nothing, are counted, and do no harm."""
+    code = f"""
+        gc.disable()  # it would walk over the million again and again
+        roots = [tracer.start_span("root") for _ in range({MILLION})]
+        beyond = [tracer.start_span("beyond") for _ in range(10)]
+        with tracer.trace("active") as active:
+            active.set_tag("key", "value")
+            with tracer.trace("child"):
+                pass
         stats = tracer.stats()
-        assert stats["finished"] == 300_000
-        accounted = stats["held"] + stats["buffered"] + sum(stats["dropped"].values())
-        assert accounted == 300_000, stats
-        for root in roots:
-            root.finish()
+        assert (stats["open"], stats["unrecorded"]) == ({MILLION}, 12), stats
+        for span in roots + beyond:
+            span.finish()
+        stats = tracer.stats()
+        assert (stats["open"], stats["finished"]) == (0, {MILLION}), stats
+        assert stats["buffered"] + sum(stats["dropped"].values()) == {MILLION}, stats
+        with tracer.trace("after") as after:
+            pass
+        assert tracer.stats()["finished"] == {MILLION} + 1
         take()
         print(0)
     """

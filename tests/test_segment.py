@@ -7,9 +7,18 @@ import re
 from typing import Any
 
 import pytest
-from helpers import by_name, chunks_of, run_python, spans_of
+from helpers import (
+    accounting_difference,
+    by_name,
+    chunks_of,
+    make_offline_tracer,
+    run_python,
+    spans_of,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fasttrace import Context, Tracer
+from fasttrace import Context, Span, Tracer
 
 
 def names(chunk: list[dict[str, Any]]) -> list[str]:
@@ -324,3 +333,75 @@ def test_chunks_of_any_length_are_complete(tracer: Tracer, count: int) -> None:
         span.finish()
     [chunk] = chunks_of(tracer)
     assert names(chunk) == [f"s{i}" for i in range(count)]
+
+
+# -- any sequence of calls -------------------------------------------------------------------------
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["root", "child", "child", "finish", "finish", "drop", "tag", "context"]),
+        st.integers(0, 11),
+    ),
+    max_size=60,
+)
+
+
+@given(steps, st.sampled_from([2, 3, 5, 300]), st.sampled_from(["v0.4", "v0.5"]))
+def test_any_sequence_of_calls_sends_every_finished_span_once(
+    calls: list[tuple[str, int]], min_spans: int, version: str
+) -> None:
+    """However spans are begun, finished and thrown away, each finished one is sent once, in order.
+
+    Chunks hold spans of one trace in order of creation; parents and tags are those of the calls;
+    afterwards nothing is open, held or unaccounted for.
+    """
+    tracer = make_offline_tracer(partial_flush_min_spans=min_spans, api_version=version)
+    held: list[Span] = []
+    made: dict[int, tuple[int, int, int | None]] = {}  # span id: order of creation, trace, parent
+    finished: dict[int, str | None] = {}  # span id: its tag
+    tags: dict[int, str] = {}
+
+    def begin(parent: Span | Context | None) -> None:
+        span = tracer.start_span("op", child_of=parent)
+        held.append(span)
+        made[span.span_id] = len(made), span.trace_id, None if parent is None else parent.span_id
+
+    for call, number in calls:
+        if call == "root" or not held:
+            begin(None)
+            continue
+        span = held[number % len(held)]
+        if call == "child":
+            begin(span)
+        elif call == "context":
+            begin(span.context)
+        elif call == "tag" and span.span_id not in finished:
+            tags[span.span_id] = f"text {number}"
+            span.set_tag("tag", tags[span.span_id])
+        elif call == "finish":
+            span.finish()
+            finished[span.span_id] = None
+        elif call == "drop":
+            held.remove(span)
+        del span
+    held.clear()
+
+    chunks = chunks_of(tracer)
+    sent = [span["span_id"] for chunk in chunks for span in chunk]
+    assert sorted(sent) == sorted(finished)
+    for chunk in chunks:
+        assert len({span["trace_id"] for span in chunk}) == 1
+        order = [made[span["span_id"]][0] for span in chunk]
+        assert order == sorted(order)
+        assert "_sampling_priority_v1" in chunk[0]["metrics"]
+        assert chunk[0]["meta"]["language"] == "python"
+        for span in chunk:
+            _, trace_id, parent_id = made[span["span_id"]]
+            assert span["trace_id"] == trace_id & (2**64 - 1)
+            assert span.get("parent_id") == parent_id
+            assert span.get("meta", {}).get("tag") == tags.get(span["span_id"])
+        for span in chunk[1:]:
+            assert "language" not in span.get("meta", {})
+    stats = tracer.stats()
+    assert (stats["open"], stats["held"], stats["finished"]) == (0, 0, len(finished))
+    assert accounting_difference(stats) == 0
