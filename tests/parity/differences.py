@@ -21,6 +21,8 @@ CALLBACK = "an exception in a callback is logged and never reaches the applicati
 NEVER_NEGATIVE = "a duration is never negative"
 SIBLINGS = "an unfinished span that is dropped does not hold back its finished siblings"
 NO_OT = "the tracestate member ot= is not written"
+CALLABLES = "wrap works on every callable: classmethod objects, partials and callable objects without a name"
+SHUT = "after shutdown() the tracer is disabled: a debug line, no warnings"
 TOLERANT = "wrong types never cost a trace nor raise into the application"
 
 
@@ -111,6 +113,15 @@ ROWS: list[Row] = [
     Row("wrapping.contextmanager_body", "chunk ?", ABSENT, ANY, GENERATOR),
     Row("wrapping.*generator_close", "*/error", 0, 1, CLOSED),
     Row("wrapping.*generator_close", "*/meta/error.*", ABSENT, ANY, CLOSED),
+    Row("wrapping.unnamed_objects", "said/*", "3", "'raised AttributeError'", CALLABLES),
+    Row("wrapping.unnamed_objects", "chunk 0", ["builtins.abs below 0"], ABSENT, CALLABLES),
+    Row(
+        "wrapping.unnamed_objects", "chunk 1", ["case_wrapping.Callable below 0"], ABSENT, CALLABLES
+    ),
+    Row("wrapping.over_descriptors", "said/class", ANY, "'raised TypeError'", CALLABLES),
+    Row("wrapping.over_descriptors", "chunk 1/*/error", 0, 1, CALLABLES),
+    Row("wrapping.over_descriptors", "chunk 1/*/meta/error.*", ABSENT, ANY, CALLABLES),
+    Row("lifecycle.shutdown_after_warning", "said/warned", "False", "True", SHUT),
     Row("links.link_span", "*/tracestate", ANY, _without_ot, NO_OT, "4.16"),
     Row(
         "api.context_equality",

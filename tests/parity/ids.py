@@ -290,4 +290,6 @@ IDS: dict[str, str] = {
     "4.7.provider-2x": "2.x _has_active_context",
 }
 
-NOT_APPLICABLE: dict[str, str] = {}
+NOT_APPLICABLE: dict[str, str] = {
+    "4.5.ignored-types": "a list kept by ddtrace's integrations, which manual instrumentation cannot reach",
+}

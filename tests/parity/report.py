@@ -23,9 +23,7 @@ class Report:
     )  # oracle version -> case -> outcome
     explained: dict[tuple[str, str], list[tuple[Difference, Row]]] = field(default_factory=dict)
     unexplained: dict[tuple[str, str], list[Difference]] = field(default_factory=dict)
-    caught: dict[str, list[Difference]] = field(
-        default_factory=dict
-    )  # mutation -> what it turned red
+    caught: dict[str, list[Difference]] = field(default_factory=dict)  # mutation -> new differences
 
     def pairs(self) -> Iterator[tuple[Case, str]]:
         """Every comparison: a case and the oracle version."""
@@ -106,6 +104,11 @@ def sort_out(found: list[Difference]) -> tuple[list[tuple[Difference, Row]], lis
     return explained, unexplained
 
 
+def died(difference: Difference) -> bool:
+    """Whether the difference is only that the process ended: no proof that it was noticed."""
+    return difference.key == "raised" and "no result for" in str(difference.ours)
+
+
 def without_script(cases: list[Case]) -> list[str]:
     """Ids that no case covers and that are not listed as not applicable."""
     covered = {i for case in cases for i in case.covers}
@@ -132,14 +135,10 @@ def run(pattern: str = "", mutations: bool = True) -> Report:
                 found: list[Difference] = []
                 for case, oracle in report.pairs():
                     if case.name in outcome:
-                        found += sort_out(
-                            compare(
-                                case.name,
-                                oracle,
-                                outcome[case.name],
-                                report.theirs[oracle][case.name],
-                            )
-                        )[1]
+                        theirs = report.theirs[oracle][case.name]
+                        _, wrong = sort_out(compare(case.name, oracle, outcome[case.name], theirs))
+                        known = {str(d) for d in report.unexplained[case.name, oracle]}
+                        found += [d for d in wrong if str(d) not in known and not died(d)]
                 report.caught[name] = found
     finally:
         agent.stop()

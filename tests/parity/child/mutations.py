@@ -8,6 +8,7 @@ that are run with it.
 import fnmatch
 import importlib
 import os
+import types
 
 MARKER = "parity.marker"
 PAYLOAD = {}  # name -> (function of a chunk giving chunks, globs of cases)
@@ -292,12 +293,6 @@ def start_rounded(span, chunk, index):
     span["start"] = span["start"] // 10**9 * 10**9
 
 
-@spans("finishing.*")
-def negative_duration_clamped(span, chunk, index):
-    """Negative durations become zero."""
-    span["duration"] = max(0, span["duration"])
-
-
 @spans("links.*")
 def links_lost(span, chunk, index):
     """No span links."""
@@ -520,15 +515,22 @@ def _tracer_class(library):
     return importlib.import_module(f"{library}.trace").Tracer
 
 
+def _override(library, name, function):
+    """Replace a method of the tracer; instances may keep bound methods of their own."""
+    module = importlib.import_module(f"{library}.trace")
+    setattr(module.Tracer, name, function)
+    if name in vars(module.tracer):
+        setattr(module.tracer, name, types.MethodType(function, module.tracer))
+
+
 @behaviour("parents.*")
 def trace_ignores_active(library):
     """trace() starts a root each time."""
-    kind = _tracer_class(library)
 
     def trace(self, name, service=None, resource=None, span_type=None, span_api="datadog"):
         return self.start_span(name, None, service, resource, span_type, True)
 
-    kind.trace = trace
+    _override(library, "trace", trace)
 
 
 @behaviour("parents.*", "finishing.*")
@@ -549,7 +551,7 @@ def start_span_activates(library):
     ):
         return start_span(self, name, child_of, service, resource, span_type, True)
 
-    kind.start_span = broken
+    _override(library, "start_span", broken)
 
 
 @behaviour("parents.*", "finishing.*")
@@ -561,14 +563,13 @@ def start_span_forgets_child_of(library):
     def broken(self, name, child_of=None, *args, **kwargs):
         return start_span(self, name, None, *args, **kwargs)
 
-    kind.start_span = broken
+    _override(library, "start_span", broken)
 
 
 @behaviour("parents.*")
 def current_root_is_current(library):
     """current_root_span gives the active span."""
-    kind = _tracer_class(library)
-    kind.current_root_span = lambda self: self.current_span()
+    _override(library, "current_root_span", lambda self: self.current_span())
 
 
 @behaviour("wrapping.*")
@@ -684,6 +685,17 @@ def id_width_ignored(library):
 @behaviour("lifecycle.atexit*")
 def exit_loses_spans(library):
     """What is complete at exit is not sent."""
-    import atexit
+    importlib.import_module(f"{library}._exit").watch = lambda flusher: None
 
-    atexit.register(os._exit, 0)
+
+@behaviour("lifecycle.shutdown*")
+def shutdown_loses_spans(library):
+    """shutdown does not flush."""
+    _override(library, "shutdown", lambda self, timeout=None: None)
+
+
+@behaviour("parents.activate*")
+def activate_ignored(library):
+    """Contexts cannot be activated."""
+    provider = type(importlib.import_module(f"{library}.trace").tracer.context_provider)
+    provider.activate = lambda self, context: None

@@ -969,7 +969,7 @@ def case_second_tracer_nested(say):
 
 
 def case_sampler_2x(say):
-    """tracer.sampler and configure(sampler=).
+    """configure(sampler=) sets what decides.
 
     covers: 4.2.sampler 4.2.configure-2x
     oracle: 2.21
@@ -982,8 +982,10 @@ def case_sampler_2x(say):
         def sample(self, span):
             return False
 
-    say.raises("configure", tracer.configure, sampler=None)
-    tracer.start_span("span").finish()
+    say.raises("none", tracer.configure, sampler=None)
+    tracer.start_span("default").finish()
+    say.raises("own", tracer.configure, sampler=Never())
+    tracer.start_span("rejected").finish()
 
 
 def case_log_context_2x(say):

@@ -209,7 +209,7 @@ def case_set_exc_info_twice(say):
 def case_set_exc_info_then_exit_zero(say):
     """SystemExit(0) after an error clears nothing or all.
 
-    covers: 4.5.ignored-types 4.5.set-exc-info-exit
+    covers: 4.5.set-exc-info-exit
     """
     span = tracer.start_span("span")
     for error in (Custom("one"), SystemExit(0)):

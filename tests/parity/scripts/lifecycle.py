@@ -4,15 +4,14 @@ import logging
 
 from ddtrace.trace import tracer
 
-logging.disable(logging.CRITICAL)
 
-
-class Counter(logging.Handler):
-    """Counts log records that mention something."""
+class Recorder(logging.Handler):
+    """Keeps the records of warnings and worse."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.texts = []
+        logging.getLogger().addHandler(self)
 
     def emit(self, record):
         """Keep the text."""
@@ -165,6 +164,32 @@ def case_shutdown_timeout(say):
         pass
     say.raises("timeout", tracer.shutdown, timeout=5)
     say.raises("again", tracer.shutdown, 5)
+
+
+def case_shutdown_unfinished(say):
+    """shutdown with open spans says so.
+
+    covers: 4.4.unfinished-warning 4.7.shutdown
+    alone: yes
+    """
+    records = Recorder()
+    span = tracer.start_span("left-open")
+    tracer.shutdown()
+    say("warned", any("left-open" in text for text in records.texts))
+    del span
+
+
+def case_shutdown_after_warning(say):
+    """Spans begun after shutdown are warned about.
+
+    covers: 4.7.shutdown-after
+    alone: yes
+    """
+    tracer.shutdown()
+    records = Recorder()
+    for _ in range(3):
+        tracer.start_span("late").finish()
+    say("warned", len(records.texts) > 0)
 
 
 def case_shutdown_state(say):

@@ -311,12 +311,107 @@ def case_partial_named(say):
 
     covers: 4.6.methods
     """
-    partial = functools.partial(plain, 1, b=5)
-    say("partial", tracer.wrap("partial")(partial)(7) if False else None)
-    say.outcome(
-        "wrapped partial",
-        lambda: tracer.wrap("partial")(functools.partial(sorted, reverse=True))([1, 3, 2]),
-    )
+    wrapped = tracer.wrap("partial")(functools.partial(sorted, reverse=True))
+    say("sorted", wrapped([1, 3, 2]))
+    with tracer.trace("parent"):
+        say("again", wrapped([2, 5]))
+
+
+def case_partial_coroutine(say):
+    """A functools.partial of a coroutine function.
+
+    covers: 4.6.methods 4.6.coroutine
+    oracle: 4.16
+    """
+
+    async def work(a, b):
+        await asyncio.sleep(0)
+        return (a, b, _active())
+
+    say("result", asyncio.run(tracer.wrap("partial")(functools.partial(work, 1))(2)))
+
+
+def case_unnamed_objects(say):
+    """Objects without a name of their own, wrapped without a name.
+
+    covers: 4.6.methods 4.6.name
+    """
+
+    class Callable:
+        """Has __call__."""
+
+        def __call__(self, value):
+            return value
+
+    say.outcome("partial", lambda: tracer.wrap()(functools.partial(abs))(-3))
+    say.outcome("object", lambda: tracer.wrap()(Callable())(3))
+
+
+def case_over_descriptors(say):
+    """wrap above classmethod and staticmethod.
+
+    covers: 4.6.methods
+    """
+
+    def work():
+        class Above:
+            """Decorated from outside."""
+
+            @tracer.wrap("above.class")
+            @classmethod
+            def class_method(cls, value):
+                return (cls.__name__, value, _active())
+
+            @tracer.wrap("above.static")
+            @staticmethod
+            def static_method(value):
+                return (value, _active())
+
+        say.outcome("static", lambda: Above.static_method(2))
+        say.outcome("class", lambda: Above.class_method(1))
+
+    say.raises("define", work)
+
+
+def case_attributes(say):
+    """A wrapped function takes attributes and keeps those it had.
+
+    covers: 4.6.metadata
+    """
+
+    def function():
+        return _active()
+
+    function.before = 1
+    wrapped = tracer.wrap("attributes")(function)
+    say("before", wrapped.before)
+    wrapped.after = 2
+    say("after", wrapped.after)
+    say("dict", sorted(k for k in vars(wrapped) if k in ("before", "after")))
+
+
+def case_thread(say):
+    """A wrapped function in another thread is a root.
+
+    covers: 4.6.sync 4.3.contextvar.threads
+    """
+    import threading
+
+    with tracer.trace("parent"):
+        thread = threading.Thread(target=plain, args=(1,))
+        thread.start()
+        thread.join()
+
+
+def case_generator_interleaved(say):
+    """Two wrapped generators consumed in turn, after one another.
+
+    covers: 4.6.generator
+    oracle: 4.16
+    """
+    say("first", list(generator(1)))
+    say("second", list(generator(1)))
+    say("active", _active())
 
 
 def case_partial_of_wrapped(say):
