@@ -7,13 +7,15 @@ Telemetry and remote configuration are off (compare.py sets the variables): no t
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
+import measured
+from bursts import Burst
 from ddtrace.internal.writer import TraceWriter
 from ddtrace.trace import tracer
-from shapes import Burst, tracer_scenarios
 
 label = "ddtrace"
 
@@ -46,7 +48,8 @@ class CountWriter(DropWriter):
 _drop_writer = DropWriter()
 tracer._span_aggregator.writer = _drop_writer
 
-scenarios: dict[str, Burst] = tracer_scenarios(tracer)
+measured.tracer = tracer
+scenarios: dict[str, Burst] = importlib.import_module("shapes").scenarios
 
 
 def versions() -> dict[str, str]:

@@ -8,12 +8,14 @@ clock is calibrated. FASTTRACE_TSC=0 in the environment keeps the time stamp cou
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import time
 from typing import Any
 
-from shapes import Burst, tracer_scenarios
+import measured
+from bursts import Burst
 
 import fasttrace
 from fasttrace import _span, tracer
@@ -27,7 +29,8 @@ TSC_ALLOWED = os.environ.get("FASTTRACE_TSC", "1") not in ("0", "false")
 time.sleep(0.02)  # the calibration refuses a shorter baseline
 CLOCK = _span.adjust_clock(TSC_ALLOWED)
 
-scenarios: dict[str, Burst] = tracer_scenarios(tracer)
+measured.tracer = tracer
+scenarios: dict[str, Burst] = importlib.import_module("shapes").scenarios
 
 
 def versions() -> dict[str, str]:

@@ -1,11 +1,15 @@
-"""The CPython floor (benchmarks/floor) and the bare loops, as a peer."""
+"""The CPython floor (benchmarks/floor) and the bare loops, as a peer.
+
+The floor is called in the cheapest form CPython has, a method of a local variable; the tracers are
+called as applications call them, by an imported name. The difference counts against us.
+"""
 
 from __future__ import annotations
 
 import platform
 
+from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
 from floor.build import load
-from shapes import EXTRA_FRAMES, Burst, drive, raise_deep, span_scenarios
 
 label = "CPython floor"
 
@@ -13,6 +17,35 @@ label = "CPython floor"
 def versions() -> dict[str, str]:
     """The floor has no version of its own; the interpreter is what it measures."""
     return {"CPython": platform.python_version()}
+
+
+_floor_tracer = load().FloorTracer()
+
+
+def _single_root(n: int) -> None:
+    tracer = _floor_tracer
+    for _ in range(n):
+        with tracer.trace("web.request"):
+            pass
+
+
+def _child10(n: int) -> None:
+    tracer = _floor_tracer
+    for _ in range(n // 10):
+        with tracer.trace("web.request"):
+            for _ in CHILDREN:
+                with tracer.trace("cache.get"):
+                    pass
+
+
+def _exception(n: int) -> None:
+    tracer = _floor_tracer
+    for _ in range(n):
+        try:
+            with tracer.trace("web.request"):
+                raise_deep(EXTRA_FRAMES)
+        except ValueError:
+            pass
 
 
 def _call(value: int) -> int:
@@ -51,7 +84,9 @@ def _plain_exception(n: int) -> None:
 
 
 scenarios: dict[str, Burst] = {
-    **span_scenarios(load().FloorTracer()),
+    "single_root": _single_root,
+    "child10": _child10,
+    "exception": _exception,
     "plain_loop": _plain_loop,
     "plain_call": _plain_call,
     "plain_await": _plain_await,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
+from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import NoOpTracer
-from shapes import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
 
 label = "opentelemetry-sdk"
 
