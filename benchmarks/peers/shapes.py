@@ -1,6 +1,6 @@
 """The measured code, once, for every tracer with ddtrace's API: an adapter's `tracer`, as imported.
 
-fasttrace and ddtrace run these very functions; only the origin of `tracer` differs (see measured.py).
+fasttrace and ddtrace run these very functions; only `tracer` differs (see measured.py).
 peer_otel.py writes the same shapes out in OpenTelemetry's words, peer_floor.py those it can.
 """
 
