@@ -106,6 +106,18 @@ static int ft_enable_with(PyTypeObject *type)
     return 0;
 }
 
+/* ---- what a str object holds: public fields, read without a call ---- */
+static inline const char *ft_ascii(PyObject *s)
+{
+    return (const char *)((PyASCIIObject *)s + 1);
+}
+
+static inline Py_hash_t ft_text_hash(PyObject *s)
+{
+    Py_hash_t known = ((PyASCIIObject *)s)->hash;
+    return known != -1 ? known : PyObject_Hash(s);
+}
+
 /* ---- object life at its end, for a deallocator that may keep the object ---- */
 static inline Py_ssize_t ft_refcount(PyObject *o)
 {

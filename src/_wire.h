@@ -61,6 +61,32 @@ static inline void wire_copy(unsigned char *to, const char *from, size_t n)
     }
 }
 
+/* A string of at most 31 bytes. */
+static inline unsigned char *wire_put_short(unsigned char *p, const char *s, size_t n)
+{
+    *p++ = (unsigned char)(0xa0 | n);
+    if (n >= 8) {
+        if (n <= 16) {
+            memcpy(p, s, 8);
+            memcpy(p + n - 8, s + n - 8, 8);
+        }
+        else {
+            memcpy(p, s, 16);
+            memcpy(p + n - 16, s + n - 16, 16);
+        }
+    }
+    else if (n >= 4) {
+        memcpy(p, s, 4);
+        memcpy(p + n - 4, s + n - 4, 4);
+    }
+    else if (n > 0) {
+        p[0] = (unsigned char)s[0];
+        p[n / 2] = (unsigned char)s[n / 2];
+        p[n - 1] = (unsigned char)s[n - 1];
+    }
+    return p + n;
+}
+
 static inline unsigned char *wire_put_uint(unsigned char *p, uint64_t v)
 {
     if (v < 0x80) {

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 cdef extern from "_wire.h" nogil:
     enum: WIRE_FIXED_SIZE
     void wire_copy(unsigned char *to, const char *source, size_t n) noexcept
+    unsigned char *wire_put_short(unsigned char *p, const char *s, size_t n) noexcept
     unsigned char *wire_put_uint(unsigned char *p, uint64_t v) noexcept
     unsigned char *wire_put_int(unsigned char *p, int64_t v) noexcept
     unsigned char *wire_put_double(unsigned char *p, double v) noexcept

@@ -25,7 +25,7 @@ cdef class AttachNode:
 
 cdef inline int set_active(PyObject *item) except -1:
     cdef PyObject *token = PyContextVar_Set(active_var, item)
-    Py_DECREF(<object>token)
+    decref(token)
     return 0
 
 

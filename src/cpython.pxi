@@ -1,8 +1,9 @@
 # Declarations of the CPython calls that the parts share; public API only.
 
 cdef extern from "Python.h":
+    void incref "Py_INCREF" (PyObject *o)      # on borrowed pointers: Cython's own would count twice
+    void decref "Py_DECREF" (PyObject *o)
     int PyUnicode_Compare(PyObject *a, PyObject *b) except? -1
-    Py_hash_t PyObject_Hash(PyObject *o) except? -1
     Py_ssize_t PyLong_AsSsize_t(object o) except? -1
     long long PyLong_AsLongLongAndOverflow(object o, int *overflow) except? -1
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
@@ -23,6 +24,8 @@ cdef extern from "_protocol.h":
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)
     void ft_also_traverse(PyTypeObject *owner, Py_ssize_t offset)
+    const char *ft_ascii(PyObject *s) nogil
+    Py_hash_t text_hash "ft_text_hash" (PyObject *s)
     Py_ssize_t ft_refcount(PyObject *o) nogil
     void ft_set_refcount(PyObject *o, Py_ssize_t n) nogil
     void ft_clear_weakrefs(PyObject *o)
@@ -30,6 +33,16 @@ cdef extern from "_protocol.h":
     void ft_track(PyObject *o)
 
 
-cdef inline Py_hash_t text_hash(PyObject *s) noexcept:
-    """Hash of an exact str: cached in the object, cannot fail."""
-    return PyObject_Hash(s)
+cdef str take_error():
+    """Name of the pending exception, which is no longer pending. For calls whose errors are not raised."""
+    cdef PyObject *error_type = NULL
+    cdef PyObject *error_value = NULL
+    cdef PyObject *error_traceback = NULL
+    PyErr_Fetch(&error_type, &error_value, &error_traceback)
+    if error_type == NULL:
+        return "no exception"
+    name = (<object>error_type).__name__
+    Py_XDECREF(error_type)
+    Py_XDECREF(error_value)
+    Py_XDECREF(error_traceback)
+    return name

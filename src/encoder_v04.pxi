@@ -145,19 +145,13 @@ cdef unsigned char *put_link(Buffer *out, unsigned char *p, dict link) except NU
 
 cdef int encode_chunk_v04(Buffer *out, Segment segment, PyObject *at, uint32_t n, uint32_t partial) except -1:
     """Appends a chunk of the `n` finished spans of a list, or nothing at all."""
-    cdef size_t used = out.used
     cdef unsigned char *p
     cdef bint first = True
-    try:
-        p = buffer_reserve(out, out.data + used, 64)
-        p = wire_put_array_header(p, n)
-        while at != NULL:
-            if (<Span>at)._flags & SPAN_FINISHED:
-                p = put_span_v04(out, p, <Span>at, segment, first, partial)
-                first = False
-            at = (<Span>at)._next
-        out.used = p - out.data
-    except BaseException:
-        out.used = used
-        raise
+    p = wire_put_array_header(buffer_reserve(out, out.data + out.used, 64), n)
+    while at != NULL:
+        if (<Span>at)._flags & SPAN_FINISHED:
+            p = put_span_v04(out, p, <Span>at, segment, first, partial)
+            first = False
+        at = (<Span>at)._next
+    out.used = p - out.data
     return 0

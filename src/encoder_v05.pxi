@@ -96,20 +96,15 @@ cdef unsigned char *put_tags_v05_slow(Payload payload, unsigned char *p, Span sp
 
 
 cdef int encode_chunk_v05(Payload payload, Segment segment, PyObject *at, uint32_t n, uint32_t partial) except -1:
-    """Appends a chunk of the `n` finished spans of a list, or nothing but strings."""
+    """Appends a chunk of the `n` finished spans of a list; if it fails, the caller cuts off what is there."""
     cdef Buffer *out = &payload.body
-    cdef size_t used = out.used
     cdef unsigned char *p
     cdef bint first = True
-    try:
-        p = buffer_reserve(out, out.data + used, 64)
-        out.used = wire_put_array_header(p, n) - out.data
-        while at != NULL:
-            if (<Span>at)._flags & SPAN_FINISHED:
-                put_span_v05(payload, <Span>at, segment, first, partial)
-                first = False
-            at = (<Span>at)._next
-    except BaseException:
-        out.used = used
-        raise
+    p = buffer_reserve(out, out.data + out.used, 64)
+    out.used = wire_put_array_header(p, n) - out.data
+    while at != NULL:
+        if (<Span>at)._flags & SPAN_FINISHED:
+            put_span_v05(payload, <Span>at, segment, first, partial)
+            first = False
+        at = (<Span>at)._next
     return 0

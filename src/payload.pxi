@@ -30,7 +30,7 @@ cdef void table_free(StringTable *table) noexcept:
         return
     for i in range(table.room):
         if table.slots[i].text != NULL:
-            Py_DECREF(<object>table.slots[i].text)
+            decref(table.slots[i].text)
     PyMem_RawFree(table.slots)
     table.slots = NULL
     table.room = table.used = 0
@@ -60,7 +60,7 @@ cdef int table_add(StringTable *table, PyObject *text, uint32_t index) except -1
         PyMem_RawFree(table.slots)
         table[0] = wide
     slot = table_slot(table, text)
-    Py_INCREF(<object>text)
+    incref(text)
     slot.text = text
     slot.index = index
     table.used += 1

@@ -35,8 +35,13 @@ cdef str TEXT_PARENT_ID = "_dd.parent_id"
 cdef str TEXT_EVENTS = "events"
 cdef str TEXT_LINKS = "_dd.span_links"
 
-cdef uint64_t tid_high = 0           # the last high half asked for, and its text
-cdef str tid_text = "0000000000000000"
+cdef enum:
+    SECONDS_KEPT = 16        # traces that started in so many different seconds may end in turns
+
+# By the second a trace began in: its high half and the tags of the default decision with that
+# `_dd.p.tid`, which most new traces carry.
+cdef uint64_t[SECONDS_KEPT] usual_highs
+cdef list usual_decisions = [None] * SECONDS_KEPT
 cdef str kept_rate_text = None       # the same for the sampling rate
 cdef double kept_rate = -1.0
 
@@ -91,7 +96,7 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         if flags & SPAN_VERSION:
             plan_share(plan, profile.version)
         if flags & SPAN_LOCAL_ROOT:
-            plan_share(plan, profile.root_wire)
+            plan_share(plan, profile.root_chunk if first and not flags & SPAN_COLLIDES else profile.root_wire)
             if flags & SPAN_NEW_TRACE:
                 plan_share(plan, profile.new_trace)
     elif flags & SPAN_LOCAL_ROOT:
@@ -112,11 +117,29 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
     return 0
 
 
+cdef int note_second(uint32_t slot, uint64_t id_high) except -1:
+    """Prepares the tags of traces whose ids have this high half."""
+    usual_decisions[slot] = StaticTags({TEXT_MECHANISM: TEXT_DEFAULT, TEXT_TID: "%016x" % id_high},
+                                       {TEXT_PRIORITY: AUTO_KEEP})
+    usual_highs[slot] = id_high
+    return 0
+
+
 cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) except -1:
     """Tags of the whole chunk, which its first span carries."""
-    global tid_high, tid_text
+    cdef uint32_t slot
     cdef TraceState state = segment.state
-    plan_share(plan, segment.profile.chunk)
+    if span._flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_COLLIDES) != SPAN_LOCAL_ROOT:
+        plan_share(plan, segment.profile.chunk)
+    if FT_LIKELY(state.id_high and state.mechanism == MECHANISM_DEFAULT and state.priority == AUTO_KEEP
+                 and state.propagated is None and not partial and not span._flags & SPAN_COLLIDES):
+        slot = (state.id_high >> 32) % SECONDS_KEPT
+        if FT_UNLIKELY(usual_highs[slot] != state.id_high):
+            note_second(slot, state.id_high)
+        plan_share(plan, <StaticTags>PyList_GET_ITEM(<PyObject *>usual_decisions, slot))
+        if FT_UNLIKELY(state.parent_tag is not None and span._flags & SPAN_LOCAL_ROOT):
+            plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
+        return 0
     plan_number(plan, TEXT_PRIORITY, state.priority)
     if state.mechanism == MECHANISM_DEFAULT:
         plan_text(plan, TEXT_MECHANISM, TEXT_DEFAULT)
@@ -125,10 +148,10 @@ cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) ex
     if partial:
         plan_number(plan, TEXT_PARTIAL, partial)
     if state.id_high and (state.inherited is None or TEXT_TID not in state.inherited.meta):
-        if state.id_high != tid_high:
-            tid_text = "%016x" % state.id_high
-            tid_high = state.id_high
-        plan_text(plan, TEXT_TID, tid_text)
+        slot = (state.id_high >> 32) % SECONDS_KEPT
+        if usual_highs[slot] != state.id_high:
+            note_second(slot, state.id_high)
+        plan_text(plan, TEXT_TID, (<StaticTags>usual_decisions[slot]).meta[TEXT_TID])
     if state.propagated is not None:
         if not span._flags & SPAN_OWNS_STATIC or not span._flags & SPAN_INHERITS:
             plan_share(plan, state.propagated)

@@ -10,6 +10,7 @@ cdef class Profile:
     cdef StaticTags root_wire    # the same, and what is set at finish
     cdef StaticTags new_trace    # on roots without remote parent
     cdef StaticTags chunk        # on the first span of a chunk
+    cdef StaticTags root_chunk   # `root_wire` and `chunk` in one, for a local root that comes first
     cdef str service             # global service or None
     cdef str service_lower
     cdef str env                 # "" if not configured
@@ -18,7 +19,7 @@ cdef class Profile:
 
     def __dealloc__(self):
         if self.foreign != NULL:
-            Py_DECREF(<object>self.foreign)
+            decref(self.foreign)
 
     cdef bint may_be_special(self, PyObject *key) noexcept:
         cdef Py_hash_t key_hash = text_hash(key)
@@ -33,8 +34,8 @@ cdef class Profile:
         if (<object>service).lower() == self.service_lower:
             return False
         if self.foreign != NULL:
-            Py_DECREF(<object>self.foreign)
-        Py_INCREF(<object>service)
+            decref(self.foreign)
+        incref(service)
         self.foreign = service
         return True
 
@@ -50,6 +51,8 @@ cdef Profile make_profile(service, str env, version, dict meta, dict metrics, di
     profile.root_wire = StaticTags(root_meta, {**root_metrics, "_dd.top_level": 1})
     profile.new_trace = StaticTags(new_trace_meta, {})
     profile.chunk = StaticTags(chunk_meta, chunk_metrics)
+    profile.root_chunk = StaticTags({**root_meta, **chunk_meta},
+                                    {**root_metrics, "_dd.top_level": 1, **chunk_metrics})
     profile.service = None if service is None else plain_text(service)
     profile.service_lower = None if service is None else profile.service.lower()
     profile.env = env or ""

@@ -124,7 +124,7 @@ cdef PyObject *span_take(PyObject *span) noexcept:
         (<Span>span)._flags &= ~<uint32_t>SPAN_ORPHAN
         ft_track(span)
     else:
-        Py_INCREF(<object>span)
+        incref(span)
     return span
 
 
@@ -159,7 +159,7 @@ cdef int span_compress(Span span) except -1:
     if not span._flags & SPAN_FINISHED:
         extra = span_extra(span)
         if extra.parent_service == NULL and (<Span>at)._service != NULL:
-            Py_INCREF(<object>(<Span>at)._service)
+            incref((<Span>at)._service)
             extra.parent_service = (<Span>at)._service
         if segment.entries and extra.local_root is None:
             root = span_local_root(span)
@@ -168,9 +168,9 @@ cdef int span_compress(Span span) except -1:
     while at != NULL and (<Span>at)._flags & SPAN_FINISHED:
         at = (<Span>at)._above
     if at != NULL:
-        Py_INCREF(<object>at)
+        incref(at)
     span._above = at
-    Py_DECREF(<object>old)
+    decref(old)
     return 0
 
 
@@ -323,13 +323,16 @@ cdef void list_release(Segment segment, PyObject *at) noexcept:
             if complete and above != NULL and (<Span>above)._segment == <PyObject *>segment:
                 # Everything of this trace is finished, so nobody will walk up from here again.
                 (<Span>at)._above = NULL
-                Py_DECREF(<object>above)
+                decref(above)
         at = following
     if complete and segment.root_owned:
         segment.root_owned = False
         above = segment.root
         if above != NULL:
-            Py_DECREF(<object>above)
+            decref(above)
+
+
+ctypedef int (*quiet_submit)(TracerCore, Segment, PyObject *, uint32_t, bint) noexcept
 
 
 cdef void segment_flush(Segment segment, bint partial) noexcept:
@@ -341,11 +344,6 @@ cdef void segment_flush(Segment segment, bint partial) noexcept:
         head = segment_detach_finished(segment)
     else:
         head = segment_detach(segment)
-    if n:
-        try:
-            core_submit(core, segment, head, n, partial)
-        except BaseException as exc:
-            core.held_count -= n
-            core.drop("internal_error", n)
-            warn("internal", "a chunk of %d spans was dropped: %s: %.200s" % (n, type(exc).__name__, exc))
+    if n and FT_UNLIKELY((<quiet_submit>core_submit)(core, segment, head, n, partial) < 0):
+        warn("internal", "a chunk of %d spans was lost: %s" % (n, take_error()))
     list_release(segment, head)

@@ -43,7 +43,7 @@ cdef class SpanExtra:
 
     def __dealloc__(self):
         if self.parent_service != NULL:
-            Py_DECREF(<object>self.parent_service)
+            decref(self.parent_service)
 
 
 @cython.final

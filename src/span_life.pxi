@@ -34,7 +34,7 @@ cdef PyObject *span_call(PyObject *self, PyObject **args, size_t nargsf, PyObjec
     cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
     if FT_LIKELY(kwnames == NULL or PyTuple_GET_SIZE(<object>kwnames) == 0):
         if n == 0:
-            Py_INCREF(<object>self)
+            incref(self)
             return self
         if FT_LIKELY(n == 3):
             if (<Span>self)._flags & SPAN_NOOP == 0:
@@ -61,7 +61,7 @@ cdef void span_dealloc(PyObject *o) noexcept:
         if above == NULL:
             return
         if ft_refcount(above) > 1:
-            Py_DECREF(<object>above)
+            decref(above)
             return
         ft_set_refcount(above, 0)
         o = above
@@ -93,15 +93,15 @@ cdef void span_destroy(PyObject *o) noexcept:
     """Frees an unlisted span whose only reference is the caller's; `_above` was taken care of."""
     cdef PyObject *segment = (<Span>o)._segment
     if (<Span>o)._name != NULL:
-        Py_DECREF(<object>(<Span>o)._name)
+        decref((<Span>o)._name)
     if (<Span>o)._service != NULL:
-        Py_DECREF(<object>(<Span>o)._service)
+        decref((<Span>o)._service)
     if (<Span>o)._resource != NULL:
-        Py_DECREF(<object>(<Span>o)._resource)
+        decref((<Span>o)._resource)
     if (<Span>o)._tags != NULL:
         tags_free((<Span>o)._tags)
     ft_set_refcount(o, 0)
     span_free(o)
     if segment != NULL:
         segment_lost(segment, o)
-        Py_DECREF(<object>segment)
+        decref(segment)

@@ -29,7 +29,7 @@ cdef int replace_text(PyObject **slot, object value) except -1:
         Py_INCREF(value)
         slot[0] = <PyObject *>value
     if old != NULL:
-        Py_DECREF(<object>old)
+        decref(old)
     return 0
 
 

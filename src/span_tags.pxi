@@ -57,13 +57,12 @@ cdef object as_key(object key):
 
 cdef inline bint is_plain_key(Span span, PyObject *key) noexcept:
     """Whether an exact str is certainly no special key: one probe of a filter and one byte."""
-    return (not (<Segment>span._segment).profile.may_be_special(key)) and PyUnicode_READ_CHAR(key, 0) != 95
+    return (not (<Segment>span._segment).profile.may_be_special(key)) and (not PyUnicode_IS_COMPACT_ASCII(key) or ft_ascii(key)[0] != 95)
 
 
 cdef int span_set_tag(Span span, object key, object value) except -1:
     """set_tag(): never raises for any value."""
     cdef TagValue raw
-    cdef int overflow = 0
     if span._flags & SPAN_NOOP:
         return 0
     if FT_UNLIKELY(type(key) is not str or not 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS):
@@ -75,16 +74,24 @@ cdef int span_set_tag(Span span, object key, object value) except -1:
     if type(value) is str:
         raw.text = own_text(value)
         return tags_put(&span._tags, <PyObject *>key, TAG_TEXT, raw)
-    if type(value) is int:
-        raw.whole = PyLong_AsLongLongAndOverflow(value, &overflow)
-        if not overflow:
-            return tags_put(&span._tags, <PyObject *>key, TAG_INT, raw)
-    elif type(value) is float:
+    if type(value) is int or type(value) is float:
+        return span_put_number(span, key, value)
+    return span_put_any(span, key, value)
+
+
+cdef int span_put_number(Span span, str key, object value) except -1:
+    """Stores an exact int or float under a key without special meaning."""
+    cdef TagValue raw
+    cdef int overflow = 0
+    if type(value) is float:
         raw.real = PyFloat_AS_DOUBLE(value)
         if isfinite(raw.real):
             return tags_put(&span._tags, <PyObject *>key, TAG_FLOAT, raw)
         return 0
-    return span_put_any(span, key, value)
+    raw.whole = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow:
+        return span_put_any(span, key, value)
+    return tags_put(&span._tags, <PyObject *>key, TAG_INT, raw)
 
 
 cdef int span_put_any(Span span, str key, object value) except -1:
@@ -167,6 +174,10 @@ cdef int span_set_metric(Span span, object key, object value) except -1:
     cdef object number
     if span._flags & SPAN_NOOP:
         return 0
+    if FT_LIKELY((type(value) is int or type(value) is float) and type(key) is str
+                 and 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS
+                 and is_plain_key(span, <PyObject *>key)):
+        return span_put_number(span, key, value)
     key = as_key(key)
     if key is None:
         return 0

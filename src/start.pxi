@@ -15,18 +15,43 @@ cdef object core_active(TracerCore core):
 cdef inline object core_trace(TracerCore core, object name, object service, object resource, object span_type):
     """trace(): the active item decides the parent; an unfinished span is found at once."""
     cdef PyObject *item = NULL
+    cdef PyObject *parent_raw
     if FT_UNLIKELY(not core.is_enabled):
         return noop_span
     if FT_UNLIKELY(core.slow_start and core.provider is not None):
         return core_start(core, core_active(core), name, service, resource, span_type, True)
     PyContextVar_Get(active_var, NULL, &item)
+    if FT_LIKELY(item != NULL and type(<object>item) is Span):
+        # Mostly the span to be the parent, or a finished child of it.
+        parent_raw = open_parent(item)
+        if FT_LIKELY(parent_raw != NULL):
+            try:
+                return start_child(core, <Span>parent_raw, (<Span>parent_raw)._base, name, service, resource,
+                                   span_type, True)
+            finally:
+                decref(item)
+    return trace_slow(core, item, name, service, resource, span_type)
+
+
+cdef inline PyObject *open_parent(PyObject *item) noexcept:
+    """The stored span itself or the parent it ended under, if that one is open; else NULL."""
+    cdef PyObject *above
+    if not (<Span>item)._flags & SPAN_FINISHED:
+        return item
+    above = (<Span>item)._above
+    if above != NULL and not (<Span>above)._flags & SPAN_FINISHED and (<Span>above)._base is (<Span>item)._base:
+        return above
+    return NULL
+
+
+cdef object trace_slow(TracerCore core, PyObject *item, object name, object service, object resource,
+                       object span_type):
+    """trace() when the parent is not at hand; takes over the reference to `item`."""
     if item == NULL or item == <PyObject *>None:
         Py_XDECREF(item)
         return start_root(core, None, None, name, service, resource, span_type, True)
     stored = <object>item
     Py_DECREF(stored)
-    if FT_LIKELY(type(stored) is Span and (<Span>stored)._flags & SPAN_FINISHED == 0):
-        return start_child(core, <Span>stored, (<Span>stored)._base, name, service, resource, span_type, True)
     live = live_item(stored)
     if type(live) is Span:
         return start_child(core, <Span>live, (<Span>live)._base, name, service, resource, span_type, True)
@@ -143,7 +168,7 @@ cdef inline object start_child(TracerCore core, Span parent, object base, object
         span._base = base
     if service is None:
         if parent._service != NULL:
-            Py_INCREF(<object>parent._service)
+            incref(parent._service)
             span._service = parent._service
     elif FT_LIKELY(type(service) is str):
         span._service = own_text(service)

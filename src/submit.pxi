@@ -27,7 +27,7 @@ cdef list finished_spans(PyObject *at):
         if (<Span>at)._flags & SPAN_FINISHED:
             span_take(at)
             spans.append(<object>at)
-            Py_DECREF(<object>at)
+            decref(at)
         at = (<Span>at)._next
     return spans
 
@@ -98,46 +98,54 @@ cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial)
             (<Span>spans[i])._next = <PyObject *><size_t>saved[i]
 
 
+# The encoders called so that an exception stays pending instead of being raised: a `try` costs more.
+ctypedef int (*quiet_v04)(Buffer *, Segment, PyObject *, uint32_t, uint32_t) noexcept
+ctypedef int (*quiet_v05)(Payload, Segment, PyObject *, uint32_t, uint32_t) noexcept
+
+
 cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
-    """Encodes a chunk into the payload being filled, a new one if it would grow too large."""
+    """Encodes a chunk into the payload being filled, a new one if it would grow too large.
+
+    Meanwhile the payload is nobody else's: encoding links and events runs code that may finish
+    other spans, here or in another thread; their chunks go into a payload of their own.
+    """
     cdef Payload payload = core.filling
-    cdef size_t before, strings_before, grown, waiting
+    cdef size_t before, strings_before, waiting
     cdef uint32_t count_before
+    cdef int status
     cdef bint starts = payload is None
+    core.filling = None
     if FT_UNLIKELY(starts):
-        payload = core.filling = new_payload(core.version, &core.spare)
+        payload = new_payload(core.version, &core.spare)
     before = payload.body.used
     strings_before = payload.strings.used
     count_before = payload.string_count
-    try:
-        encode_chunk(payload, segment, head, n, partial)
-    except BaseException as exc:
-        core.held_count -= n
-        core.drop("encoding_error", n)
-        warn("encoding", "a chunk of %d spans could not be encoded: %s" % (n, type(exc).__name__))
-        return 0
+    if FT_LIKELY(payload.version == 4):
+        status = (<quiet_v04>encode_chunk_v04)(&payload.body, segment, head, n, partial)
+    else:
+        status = (<quiet_v05>encode_chunk_v05)(payload, segment, head, n, partial)
+    if FT_UNLIKELY(status < 0):
+        put_back(core, payload, before, strings_before, count_before)
+        return refuse_chunk(core, n, "encoding_error", take_error())
     if FT_UNLIKELY(payload.size() > core.payload_max_bytes or payload.trace_count >= PAYLOAD_MAX_CHUNKS
                    or payload.string_count > PAYLOAD_MAX_STRINGS):
-        grown = payload.body.used - before
         if not put_back(core, payload, before, strings_before, count_before):
-            core.held_count -= n
-            core.drop("chunk_too_large", n)
-            warn("chunk_too_large", "a chunk of %d spans was dropped: %d bytes are more than a payload may have (%d)"
-                 % (n, grown, core.payload_max_bytes))
-            return 0
+            return refuse_chunk(core, n, "chunk_too_large",
+                                "larger than a payload may be (%d bytes)" % core.payload_max_bytes)
         return put_chunk(core, segment, head, n, partial)
     waiting = core.full_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
         put_back(core, payload, before, strings_before, count_before)
-        core.held_count -= n
-        core.drop("buffer_full", n)
-        warn("buffer_full", "the payload buffer is full (%d bytes): new traces are dropped and counted"
-             % core.buffer_max_bytes)
-        return 0
+        return refuse_chunk(core, n, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
     payload.trace_count += 1
     payload.span_count += n
     core.held_count -= n
     core.buffered_count += n
+    if FT_LIKELY(core.filling is None):
+        core.filling = payload
+    else:
+        core.full.append(payload)
+        core.full_bytes += payload.size()
     if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
         core._wake.raise_flag()
     if FT_UNLIKELY(starts and not core._flusher_running and core._on_first_chunk is not None):
@@ -145,6 +153,14 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
             core._on_first_chunk()
         except BaseException as exc:
             warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
+    return 0
+
+
+cdef int refuse_chunk(TracerCore core, uint32_t n, str reason, str explanation) except -1:
+    """Counts a chunk that goes nowhere, and says so."""
+    core.held_count -= n
+    core.drop(reason, n)
+    warn(reason, "traces are dropped and counted as %r: a chunk of %d spans: %s" % (reason, n, explanation))
     return 0
 
 
@@ -157,18 +173,11 @@ cdef bint put_back(TracerCore core, Payload payload, size_t body_used, size_t st
     payload.body.used = body_used
     payload.strings.used = strings_used
     payload.string_count = string_count
-    core.filling = None
     if payload.trace_count == 0:
         return False
     core.full.append(payload)
     core.full_bytes += payload.size()
     return True
-
-
-cdef inline int encode_chunk(Payload payload, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
-    if FT_LIKELY(payload.version == 4):
-        return encode_chunk_v04(&payload.body, segment, head, n, partial)
-    return encode_chunk_v05(payload, segment, head, n, partial)
 
 
 def encode_trace(spans, api_version="v0.4") -> bytes:

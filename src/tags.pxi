@@ -53,12 +53,12 @@ cdef void tags_free(TagBlock *block) noexcept:
     global tag_pool, tag_pool_size
     cdef uint32_t i
     for i in range(block.used):
-        Py_DECREF(<object>block.tags[i].key)
+        decref(block.tags[i].key)
         if block.tags[i].kind == TAG_TEXT:
-            Py_DECREF(<object>block.tags[i].value.text)
+            decref(block.tags[i].value.text)
     block.used = block.texts = 0
     if block.index != NULL:
-        Py_DECREF(<object>block.index)
+        decref(block.index)
         block.index = NULL
     if block.room == TAG_BLOCK_SLOTS and tag_pool_size < TAG_BLOCKS_POOLED:
         block.pooled = tag_pool
@@ -107,46 +107,67 @@ cdef TagBlock *tags_grow(TagBlock *block) except NULL:
     return wide
 
 
-cdef int tags_put(TagBlock **slot, PyObject *key, uint64_t kind, TagValue value) except -1:
+cdef inline int tags_put(TagBlock **slot, PyObject *key, uint64_t kind, TagValue value) except -1:
     """Sets a tag; takes over the reference of a text value, also when it fails."""
-    cdef TagBlock *block
+    cdef TagBlock *block = slot[0]
+    cdef Tag *tag
+    cdef uint32_t i
+    cdef Py_hash_t key_hash
+    if FT_UNLIKELY(block == NULL):
+        slot[0] = block = tags_new()
+    if FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS):
+        return tags_put_any(slot, key, kind, value)
+    key_hash = text_hash(key)
+    for i in range(block.used):
+        if block.tags[i].key == key or text_hash(block.tags[i].key) == key_hash:
+            return tags_put_any(slot, key, kind, value)
+    tag = &block.tags[block.used]
+    block.used += 1
+    block.texts += kind == TAG_TEXT
+    incref(key)
+    tag.key = key
+    tag.kind = kind
+    tag.value = value
+    return 0
+
+
+cdef int tags_put_any(TagBlock **slot, PyObject *key, uint64_t kind, TagValue value) except -1:
+    """The same where the key may be there already, or the block is full."""
+    cdef TagBlock *block = slot[0]
     cdef Tag *tag
     cdef Py_ssize_t at
-    cdef PyObject *old
+    cdef Tag old
     try:
-        if slot[0] == NULL:
-            slot[0] = tags_new()
-        block = slot[0]
         at = tags_find(block, key)
-        if FT_UNLIKELY(at < 0 and block.used == block.room):
+        if at < 0 and block.used == block.room:
             if block.used >= TAGS_MAX:
                 warn("tag_count", "a span holds at most %d tags: further ones are ignored" % TAGS_MAX)
                 if kind == TAG_TEXT:
-                    Py_DECREF(<object>value.text)
+                    decref(value.text)
                 return 0
             block = slot[0] = tags_grow(block)
         if at < 0 and block.index != NULL:
             (<dict>block.index)[<object>key] = block.used
     except BaseException:
         if kind == TAG_TEXT:
-            Py_DECREF(<object>value.text)
+            decref(value.text)
         raise
+    block.texts += kind == TAG_TEXT
     if at < 0:
         tag = &block.tags[block.used]
         block.used += 1
-        Py_INCREF(<object>key)
+        incref(key)
         tag.key = key
-    else:
-        tag = &block.tags[at]
-        if tag.kind == TAG_TEXT:
-            block.texts -= 1
-            old = tag.value.text
-            tag.kind = TAG_INT
-            Py_DECREF(<object>old)
+        tag.kind = kind
+        tag.value = value
+        return 0
+    tag = &block.tags[at]
+    old = tag[0]
     tag.kind = kind
     tag.value = value
-    if kind == TAG_TEXT:
-        block.texts += 1
+    if old.kind == TAG_TEXT:
+        block.texts -= 1
+        decref(old.value.text)
     return 0
 
 
@@ -187,8 +208,8 @@ cdef int tags_remove(TagBlock *block, PyObject *key) except -1:
             index[<object>block.tags[i].key] = i
     if gone.kind == TAG_TEXT:
         block.texts -= 1
-        Py_DECREF(<object>gone.value.text)
-    Py_DECREF(<object>gone.key)
+        decref(gone.value.text)
+    decref(gone.key)
     return 1
 
 

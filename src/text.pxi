@@ -58,11 +58,18 @@ cdef unsigned char *put_text_slow(Buffer *out, unsigned char *p, PyObject *s) ex
     return wire_put_str(p, utf8, n)
 
 
-cdef inline unsigned char *put_text(Buffer *out, unsigned char *p, PyObject *s) except NULL:
-    """Writes a string; leaves at least 59 bytes of room for the fixed bytes that follow."""
+cdef unsigned char *put_text_long(Buffer *out, unsigned char *p, PyObject *s) except NULL:
     cdef size_t n
-    if FT_LIKELY(PyUnicode_IS_COMPACT_ASCII(s)):
+    if PyUnicode_IS_COMPACT_ASCII(s):
         n = PyUnicode_GET_LENGTH(s)
         p = buffer_reserve(out, p, n + 64)
-        return wire_put_str(p, <const char *>PyUnicode_DATA(s), n)
+        return wire_put_str(p, ft_ascii(s), n)
     return put_text_slow(out, p, s)
+
+
+cdef inline unsigned char *put_text(Buffer *out, unsigned char *p, PyObject *s) except NULL:
+    """Writes a string; leaves at least 59 bytes of room for the fixed bytes that follow."""
+    cdef size_t n = PyUnicode_GET_LENGTH(s)
+    if FT_LIKELY(n < 32 and PyUnicode_IS_COMPACT_ASCII(s) and <size_t>(out.data + out.room - p) >= 96):
+        return wire_put_short(p, ft_ascii(s), n)
+    return put_text_long(out, p, s)

@@ -53,28 +53,39 @@ cdef class WrappedFunction:
         return self._function.__closure__
 
 
+# Called so that an exception stays pending instead of being raised: a `try` costs more.
+ctypedef PyObject *(*quiet_trace)(TracerCore, object, object, object, object) noexcept
+ctypedef int (*quiet_finish)(Span) noexcept
+
+
 cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyObject *kwnames) noexcept:
     """Calls the function between start and finish of a span; its result and its exception pass through."""
     cdef PyObject *result
-    cdef PyObject *error_type = NULL
-    cdef PyObject *error_value = NULL
-    cdef PyObject *error_traceback = NULL
-    cdef Span span
+    cdef PyObject *raw
     if not (<WrappedFunction>self)._core.is_enabled:
         return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
-    try:
-        span = <Span>core_trace((<WrappedFunction>self)._core, (<WrappedFunction>self)._span_name,
-                                (<WrappedFunction>self)._service, (<WrappedFunction>self)._resource,
-                                (<WrappedFunction>self)._span_type)
-    except BaseException:
+    raw = (<quiet_trace>core_trace)((<WrappedFunction>self)._core, (<WrappedFunction>self)._span_name,
+                                    (<WrappedFunction>self)._service, (<WrappedFunction>self)._resource,
+                                    (<WrappedFunction>self)._span_type)
+    if FT_UNLIKELY(raw == NULL):
+        warn("internal", "no span could be started: %s" % take_error())
         return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
     result = PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
     if FT_LIKELY(result != NULL):
-        try:
-            span_finish(span)
-        except BaseException as exc:
-            warn("internal", "finish of a wrapped function's span failed: %s" % type(exc).__name__)
+        if FT_UNLIKELY((<quiet_finish>span_finish)(<Span>raw) < 0):
+            warn("internal", "a span could not be finished: %s" % take_error())
+        decref(raw)
         return result
+    wrapped_failed(<Span>raw)
+    decref(raw)
+    return NULL
+
+
+cdef void wrapped_failed(Span span) noexcept:
+    """Finishes the span of a call that raised; the exception stays pending."""
+    cdef PyObject *error_type = NULL
+    cdef PyObject *error_value = NULL
+    cdef PyObject *error_traceback = NULL
     PyErr_Fetch(&error_type, &error_value, &error_traceback)
     PyErr_NormalizeException(&error_type, &error_value, &error_traceback)
     if error_traceback != NULL:
@@ -83,6 +94,5 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
         span_exit(span, <object>error_type, <object>error_value,
                   <object>error_traceback if error_traceback != NULL else None)
     except BaseException as exc:
-        warn("internal", "finish of a wrapped function's span failed: %s" % type(exc).__name__)
+        warn("internal", "a span could not be finished: %s" % type(exc).__name__)
     PyErr_Restore(error_type, error_value, error_traceback)
-    return NULL
