@@ -42,7 +42,8 @@ def oracle_python(version: str) -> str:
     override = os.environ.get("FASTTRACE_ORACLE_" + version.replace(".", ""))
     if override:
         return override
-    home = ROOT / ".oracle" / f"ddtrace-{version}-py{sys.version_info[0]}.{sys.version_info[1]}"
+    release = ORACLE_PACKAGES[version][0].replace("==", "-")
+    home = ROOT / ".oracle" / f"{release}-py{sys.version_info[0]}.{sys.version_info[1]}"
     python = home / "bin" / "python"
     ready = home / "ready"
     if not ready.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from parity.cases import ORACLES, Case, discover
@@ -118,10 +119,13 @@ def without_script(cases: list[Case]) -> list[str]:
 def run(pattern: str = "", mutations: bool = True) -> Report:
     """The whole oracle: both versions, our side, and the mutations."""
     report = Report(discover(pattern))
+    with ThreadPoolExecutor() as pool:
+        oracles = list(pool.map(oracle_library, ORACLES))
     agent = TestAgent()
     try:
         jobs = [(fasttrace_library(), report.cases)]
-        jobs += [(oracle_library(v), [c for c in report.cases if v in c.oracles]) for v in ORACLES]
+        for version, library in zip(ORACLES, oracles, strict=True):
+            jobs.append((library, [case for case in report.cases if version in case.oracles]))
         ours, *theirs = run_cases(agent, jobs)
         report.theirs = dict(zip(ORACLES, theirs, strict=True))
         report.judge(ours)

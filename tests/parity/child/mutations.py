@@ -359,20 +359,20 @@ def top_level_everywhere(span, chunk, index):
     _metrics(span)["_dd.top_level"] = 1
 
 
-@spans("services.*")
+@spans("services.env_version", "services.version_*_root")
 def env_missing(span, chunk, index):
     """No env."""
     _meta(span).pop("env", None)
 
 
-@spans("services.*")
+@spans("services.env_version", "services.version_*_root")
 def env_on_roots_only(span, chunk, index):
     """env on the first span only."""
     if index:
         _meta(span).pop("env", None)
 
 
-@spans("services.*")
+@spans("services.env_version", "services.version_*_root")
 def version_on_foreign_service(span, chunk, index):
     """Every span has the root's version."""
     version = _meta(chunk[0]).get("version")
@@ -380,13 +380,13 @@ def version_on_foreign_service(span, chunk, index):
         _meta(span)["version"] = version
 
 
-@spans("services.*", "parents.*")
+@spans("services.base_service*", "parents.*")
 def base_service_missing(span, chunk, index):
     """No base service."""
     _meta(span).pop("_dd.base_service", None)
 
 
-@spans("services.*")
+@spans("services.base_service*")
 def base_service_not_lowered(span, chunk, index):
     """The base service keeps its capitals."""
     if "_dd.base_service" in _meta(span):
@@ -395,7 +395,7 @@ def base_service_not_lowered(span, chunk, index):
         )
 
 
-@spans("parents.*", "chunks.*")
+@spans("parents.*")
 def runtime_id_missing_on_entry(span, chunk, index):
     """runtime-id on the first span only, not on later entry spans."""
     if index:
@@ -427,7 +427,7 @@ def language_on_every_span(span, chunk, index):
     _meta(span)["language"] = "python"
 
 
-@spans("chunks.*", "parents.*")
+@spans("parents.*", "chunks.context_128")
 def tid_missing(span, chunk, index):
     """The high half of the trace id is lost."""
     _meta(span).pop("_dd.p.tid", None)
@@ -440,14 +440,14 @@ def tid_everywhere(span, chunk, index):
         _meta(span)["_dd.p.tid"] = chunk[0]["meta"]["_dd.p.tid"]
 
 
-@spans("chunks.*")
+@spans("chunks.remote*", "chunks.context_*")
 def origin_on_first_only(span, chunk, index):
     """The origin on the first span only."""
     if index:
         _meta(span).pop("_dd.origin", None)
 
 
-@spans("chunks.*")
+@spans("chunks.remote*", "chunks.context_*")
 def propagated_on_first_only(span, chunk, index):
     """Propagated tags on the first span only."""
     if index:
@@ -455,7 +455,7 @@ def propagated_on_first_only(span, chunk, index):
             del span["meta"][key]
 
 
-@spans("chunks.*")
+@spans("chunks.plain", "chunks.two_traces")
 def keep_rate_missing(span, chunk, index):
     """No keep rate."""
     _metrics(span).pop("_dd.tracer_kr", None)
@@ -501,7 +501,7 @@ def repository_missing(span, chunk, index):
     _meta(span).pop("_dd.git.repository_url", None)
 
 
-@spans("services.dd_tags*")
+@spans("services.dd_tags", "services.dd_tags_fill")
 def global_tags_on_roots_only(span, chunk, index):
     """Global tags on the first span only."""
     if index:
@@ -609,7 +609,7 @@ def wrap_qualified_names(library):
     kind.wrap = broken
 
 
-@behaviour("filters.*")
+@behaviour("filters.drop", "filters.edit", "filters.settings")
 def filters_ignored(library):
     """configure forgets filters."""
     kind = _tracer_class(library)
@@ -658,7 +658,7 @@ def enabled_ignored(library):
     kind.enabled = property(lambda self: True, lambda self, value: None)
 
 
-@behaviour("services.*")
+@behaviour("services.env_version", "services.version_*_root")
 def env_variable_ignored(library):
     """DD_ENV is not read."""
     os.environ.pop("DD_ENV", None)

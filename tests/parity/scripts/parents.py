@@ -282,6 +282,22 @@ def case_top_level_renamed_to_parent(say):
             pass
 
 
+def case_top_level_after_finish(say):
+    """Services renamed after the child finished change nothing about its top level.
+
+    covers: 4.3.top-level-late
+    """
+    with tracer.trace("root", service="one") as root:
+        with tracer.trace("different", service="two") as different:
+            pass
+        different.service = "one"
+        with tracer.trace("same"):
+            pass
+        with tracer.trace("other", service="two"):
+            pass
+        root.service = "two"
+
+
 def case_top_level_detached(say):
     """Top level of spans made by start_span with child_of.
 

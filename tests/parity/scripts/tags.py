@@ -636,6 +636,19 @@ def case_service_version(say):
     span.finish()
 
 
+def case_service_version_number(say):
+    """service.version given as a number or a bool.
+
+    covers: 2.2.key.service-version
+    oracle: 4.16
+    """
+    for value in (7, 1.5, True, None):
+        span = tracer.start_span("service-version")
+        span.set_tag("service.version", value)
+        say(repr(value), (span.get_tag("version"), span.get_metric("version")))
+        span.finish()
+
+
 def case_version_tag(say):
     """version alone is a plain tag.
 
