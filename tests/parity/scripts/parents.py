@@ -484,6 +484,25 @@ def case_current_root(say):
     say("end", tracer.current_root_span())
 
 
+def case_current_root_of_finished(say):
+    """The local root of a child made from a finished span is that span's local root.
+
+    covers: 4.3.current-root
+    """
+    first = tracer.start_span("first")
+    first.finish()
+    entry = tracer.start_span("entry", child_of=first.context, activate=True)
+    finished = tracer.trace("finished")
+    finished.finish()
+    still_open = tracer.trace("open")
+    entry.finish()
+    say("open", _name(tracer.current_root_span()))
+    late = tracer.start_span("late", child_of=finished, activate=True)
+    say("late", _name(tracer.current_root_span()))
+    late.finish()
+    still_open.finish()
+
+
 def case_current_context(say):
     """current_trace_context is the active span's context.
 

@@ -14,7 +14,9 @@ KEYS = (
     "http.status_code",
     "network.destination.port",
     "_dd.measured",
-    "service.version",
+    "span.kind",
+    "_dd.origin",
+    "env",
     "x.y",
 )
 VALUES = ("text", "", 1, 0, -3, 2.5, True, False, 2**40, "200", None)
