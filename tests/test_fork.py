@@ -1,0 +1,321 @@
+"""Forks while tracing, sending and importing: no deadlock, no duplicate, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+from fault_server import FaultServer, answering, response
+from reference import decode_payload
+
+#: Waits for a child and fails if it hangs or does not end well.
+REAP = """
+import os, sys, threading, time
+def reap(pid, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert status == 0, f"a child ended with {status}"
+            return
+        if time.monotonic() > deadline:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+            raise AssertionError("a child hung")
+        time.sleep(0.001)
+"""
+
+
+def run(code: str, env: dict[str, str], *arguments: str, timeout_s: float = 120.0) -> str:
+    """Run a script in a fresh interpreter; it must end well and say nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", REAP + textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**env, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_each_process_sends_its_own(session: Any) -> None:
+    """What was buffered at the fork leaves from the parent, once; the child begins empty."""
+    run(
+        """
+        from fasttrace import tracer
+        with tracer.trace("before"):
+            pass
+        pid = os.fork()
+        name = "parent" if pid else "child"
+        assert tracer.stats()["finished"] == (1 if pid else 0)
+        with tracer.trace(name):
+            pass
+        assert tracer.flush(10.0)
+        if not pid:
+            os._exit(0)
+        reap(pid)
+        """,
+        session.env(DD_TRACE_WRITER_INTERVAL_SECONDS="3600"),
+    )
+    spans = session.spans()
+    assert sorted(span["name"] for span in spans) == ["before", "child", "parent"]
+    runtime_ids = {span["name"]: span["meta"]["runtime-id"] for span in spans}
+    assert runtime_ids["before"] == runtime_ids["parent"] != runtime_ids["child"]
+
+
+def test_child_of_an_open_span(session: Any) -> None:
+    """The open span at the fork is the parent of the child's spans; the parent alone sends it."""
+    run(
+        """
+        from fasttrace import tracer
+        with tracer.trace("open"):
+            pid = os.fork()
+            if not pid:
+                with tracer.trace("in the child"):
+                    pass
+                assert tracer.flush(10.0)
+                os._exit(0)
+            reap(pid)
+        assert tracer.flush(10.0)
+        """,
+        session.env(),
+    )
+    (trace,) = session.traces()
+    by_name = {span["name"]: span for span in trace}
+    assert set(by_name) == {"open", "in the child"}
+    assert by_name["in the child"]["parent_id"] == by_name["open"]["span_id"]
+
+
+def test_connection_is_not_shared() -> None:
+    """Parent and child send over connections of their own, while the parent's stays open."""
+    with FaultServer(answering(response())) as server:
+        run(
+            """
+            from fasttrace import tracer
+            for round in range(3):
+                tracer.trace("parent").finish()
+                assert tracer.flush(10.0)
+                pid = os.fork()
+                if not pid:
+                    tracer.trace("child").finish()
+                    assert tracer.flush(10.0)
+                    os._exit(0)
+                reap(pid)
+            """,
+            {**os.environ, "DD_TRACE_AGENT_URL": server.url},
+        )
+        by_connection: dict[int, set[str]] = {}
+        for request in server.requests:
+            ((span,),) = decode_payload(request["body"], "v0.4")
+            by_connection.setdefault(request["connection"], set()).add(span["name"])
+    assert sorted(map(sorted, by_connection.values())) == [["child"]] * 3 + [["parent"]]
+
+
+def test_fork_waits_for_the_imports() -> None:
+    """A fork in the middle of the flusher's imports does not leave the child waiting for ever."""
+    with FaultServer(answering(response())) as server:
+        run(
+            """
+            from fasttrace import tracer
+            entered = threading.Event()
+            class SlowImport:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "fasttrace.container":  # imported by fasttrace.agent
+                        entered.set()
+                        time.sleep(0.5)
+            sys.meta_path.insert(0, SlowImport())
+            tracer.trace("parent").finish()
+            assert entered.wait(10.0)
+            pid = os.fork()
+            tracer.trace("parent" if pid else "child").finish()
+            assert tracer.flush(10.0)
+            if not pid:
+                os._exit(0)
+            reap(pid)
+            """,
+            {**os.environ, "DD_TRACE_AGENT_URL": server.url},
+        )
+        count = sum(len(decode_payload(request["body"], "v0.4")) for request in server.requests)
+    assert count == 3
+
+
+def test_fork_by_a_server_written_in_c(session: Any) -> None:
+    """A fork that Python hears of only in the child, as uWSGI's: the child begins empty."""
+    run(
+        """
+        import ctypes
+        from fasttrace import tracer
+        tracer.trace("sent before").finish()
+        assert tracer.flush(10.0)
+        for _ in range(5):
+            tracer.trace("parent").finish()
+            pid = ctypes.PyDLL(None).fork()
+            if not pid:
+                ctypes.pythonapi.PyOS_AfterFork_Child()
+                tracer.trace("child").finish()
+                ok = tracer.flush(10.0)
+                os._exit(0 if ok and tracer.stats()["sent"] == 1 else 1)
+            reap(pid)
+        assert tracer.flush(10.0)
+        """,
+        session.env(DD_TRACE_WRITER_INTERVAL_SECONDS="3600"),
+    )
+    names = sorted(span["name"] for span in session.spans())
+    assert names == ["child"] * 5 + ["parent"] * 5 + ["sent before"]
+
+
+#: A fork that Python never hears of. It may have no other thread then: one that waits for the
+#: interpreter's lock at that moment leaves the lock unusable in the child.
+FORK_WITHOUT_HOOKS = """
+import ctypes
+from fasttrace import tracer
+tracer.trace("sent before").finish()
+tracer._flusher.stop(10.0)
+time.sleep(0.05)
+with tracer.trace("held"):
+    tracer.trace("part").finish()
+    pid = ctypes.PyDLL(None).fork()
+    if not pid:
+        tracer.trace("child").finish()
+"""
+
+
+def test_fork_without_hooks(session: Any) -> None:
+    """A child made by C code without any hook is noticed all the same, and sends its own."""
+    run(
+        FORK_WITHOUT_HOOKS
+        + """
+        ok = tracer.flush(10.0)
+        os._exit(0 if ok and tracer.stats()["sent"] == 1 else 1)
+    reap(pid)
+assert tracer.flush(10.0)
+""",
+        session.env(),
+    )
+    names = sorted(span["name"] for span in session.spans())
+    assert names == ["child", "held", "part", "sent before"]
+
+
+def test_exit_after_a_fork_without_hooks(session: Any) -> None:
+    """Such a child also sends at its exit, without waiting for a thread that it does not have."""
+    run(
+        FORK_WITHOUT_HOOKS
+        + """
+        begin = time.monotonic()
+        import atexit
+        atexit._run_exitfuncs()
+        os._exit(0 if time.monotonic() - begin < 1.5 else 1)
+    reap(pid)
+assert tracer.flush(10.0)
+""",
+        session.env(),
+    )
+    names = sorted(span["name"] for span in session.spans())
+    assert names == ["child", "held", "part", "sent before"]
+
+
+FORKS_AND_THREADS = """
+import importlib, socket
+from fasttrace import tracer
+forks, threads = int(sys.argv[1]), 4
+stop = threading.Event()
+def trace(number):
+    count = 0
+    while not stop.is_set():
+        with tracer.trace("thread"):
+            tracer.trace("inner").finish()
+        count += 1
+        time.sleep(0.0005)
+def import_all_the_while():
+    while not stop.is_set():
+        for name in ("colorsys", "chunk", "wave", "sndhdr", "http.client", "email.message"):
+            sys.modules.pop(name, None)
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                pass
+        time.sleep(0.001)
+import warnings
+warnings.simplefilter("ignore")
+workers = [threading.Thread(target=trace, args=(n,), daemon=True) for n in range(threads)]
+workers.append(threading.Thread(target=import_all_the_while, daemon=True))
+for worker in workers:
+    worker.start()
+for number in range(forks):
+    pid = os.fork()
+    if not pid:
+        tracer.trace("child").finish()
+        os._exit(0 if tracer.flush(20.0) and tracer.stats()["sent"] == 1 else 1)
+    reap(pid)
+stop.set()
+for worker in workers:
+    worker.join()
+assert tracer.flush(20.0)
+stats = tracer.stats()
+assert stats["sent"] == stats["finished"], stats
+print(stats["sent"])
+"""
+
+
+def check_forks(count: int) -> None:
+    """Fork `count` times while four threads trace, one imports, and the flusher sends."""
+    with FaultServer(answering(response())) as server:
+        env = {
+            **os.environ,
+            "DD_TRACE_AGENT_URL": server.url,
+            "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.01",
+        }
+        sent = int(run(FORKS_AND_THREADS, env, str(count), timeout_s=60.0 + count * 0.2))
+        spans = [
+            span
+            for request in server.requests
+            for chunk in decode_payload(request["body"], "v0.4")
+            for span in chunk
+        ]
+    children = sum(span["name"] == "child" for span in spans)
+    assert children == count
+    assert len(spans) == sent + children
+    assert len({span["span_id"] for span in spans}) == len(spans)
+    print(f"{count} forks, {len(spans)} spans, each once")
+
+
+def test_many_forks_while_everything_else_goes_on() -> None:
+    """Forks under load: no child hangs, every span arrives once, every id is unique."""
+    check_forks(10_000 if os.environ.get("FASTTRACE_TEST_FULL") == "1" else 150)
+
+
+def test_hooks_cost_a_fork_little() -> None:
+    """The tracer's own share of a fork stays under a millisecond, the flusher being at work."""
+    with FaultServer(answering(response())) as server:
+        out = run(
+            """
+            from fasttrace import tracer, _fork
+            stop = threading.Event()
+            def trace():
+                while not stop.is_set():
+                    tracer.trace("thread").finish()
+                    time.sleep(0.0005)
+            worker = threading.Thread(target=trace, daemon=True)
+            worker.start()
+            times = []
+            for _ in range(500):
+                begin = time.perf_counter()
+                _fork.gate.close_for_fork()
+                _fork.gate.open_after_fork()
+                times.append(time.perf_counter() - begin)
+                time.sleep(0.001)
+            stop.set()
+            worker.join()
+            print(sorted(times)[len(times) * 99 // 100])
+            """,
+            {
+                **os.environ,
+                "DD_TRACE_AGENT_URL": server.url,
+                "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.01",
+            },
+        )
+    assert float(out) < 0.001
