@@ -84,6 +84,24 @@ def test_a_dropped_open_span_lets_its_siblings_leave(tracer: Tracer) -> None:
     assert [names(chunk) for chunk in chunks_of(tracer)] == [["root", "child"]]
 
 
+@pytest.mark.parametrize("finish", [False, True])
+def test_an_abandoned_entry_span_lets_its_siblings_leave(tracer: Tracer, finish: bool) -> None:
+    """Below a span that joined by a context, nothing that died keeps the others from leaving."""
+    root = tracer.start_span("root")
+    entry = tracer.start_span("entry", child_of=root.context)
+    first = tracer.start_span("first", child_of=entry)
+    second = tracer.start_span("second", child_of=first)
+    first.finish()
+    third = tracer.start_span("third", child_of=second)
+    assert third._local_root is entry  # type: ignore[attr-defined]
+    if finish:
+        second.finish()
+    del root, entry, first, second, third
+    [chunk] = chunks_of(tracer)
+    assert names(chunk) == ["first", "second"][: 1 + finish]
+    assert tracer.stats()["open"] == 0
+
+
 def test_an_open_trace_is_not_sent(tracer: Tracer) -> None:
     """Unfinished spans never go out."""
     span = tracer.start_span("open")
@@ -179,6 +197,19 @@ def test_top_level_compares_with_the_service_the_parent_has_in_the_end(tracer: T
     sent = by_name(spans_of(tracer))
     assert sent["child"]["metrics"]["_dd.top_level"] == 1
     assert "metrics" not in sent["before"]
+
+
+def test_top_level_does_not_depend_on_when_ancestors_finish(tracer: Tracer) -> None:
+    """A finished parent still is what a child's service is compared with."""
+    with tracer.trace("root", service="a") as root:
+        parent = tracer.start_span("parent", child_of=root, service="b")
+        child = tracer.start_span("child", child_of=parent, service="a")
+        parent.finish()
+        tracer.start_span("grandchild", child_of=child).finish()
+        child.finish()
+    sent = by_name(spans_of(tracer))
+    assert sent["child"]["metrics"] == {"_dd.top_level": 1}
+    assert "metrics" not in sent["grandchild"]
 
 
 def test_base_service_is_on_spans_of_other_services(new_tracer: Any) -> None:
@@ -405,3 +436,73 @@ def test_any_sequence_of_calls_sends_every_finished_span_once(
     stats = tracer.stats()
     assert (stats["open"], stats["held"], stats["finished"]) == (0, 0, len(finished))
     assert accounting_difference(stats) == 0
+
+
+services = st.sampled_from([None, "svc", "SVC", "db", "pg"])
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(["root", "child", "child", "child", "context", "rename", "finish"]),
+        st.integers(0, 9),
+        services,
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(moves, st.sampled_from([1, 2, 4, 300]), st.sampled_from(["v0.4", "v0.5"]))
+def test_any_tree_of_services_is_tagged_by_the_rules(
+    calls: list[tuple[str, int, str | None]], min_spans: int, version: str
+) -> None:
+    """Whatever the tree, its services and the order of finishing, every span has its own tags.
+
+    Top level: a local root, or a service that differs from the parent's at the time of finishing.
+    Base service: another service than the configured one. Chunk tags: the first span only.
+    """
+    tracer = make_offline_tracer(partial_flush_min_spans=min_spans, api_version=version)
+    spans: list[Span] = []
+    parents: dict[int, Span | None] = {}
+    service_of: dict[int, str] = {}  # span id: the service it has now
+    top_level: dict[int, bool] = {}
+
+    def finish(span: Span) -> None:
+        if span.span_id not in top_level:
+            parent = parents[span.span_id]
+            top_level[span.span_id] = (
+                parent is None or service_of[span.span_id] != service_of[parent.span_id]
+            )
+        span.finish()
+
+    for call, number, service in calls:
+        span = spans[number % len(spans)] if spans else None
+        if call in ("child", "context", "root") or span is None:
+            parent = span if call == "child" else None
+            above = span.context if span is not None and call == "context" else parent
+            made = tracer.start_span("op", child_of=above, service=service)
+            parents[made.span_id] = parent
+            inherited = service_of[parent.span_id] if parent is not None else "svc"
+            service_of[made.span_id] = service or inherited
+            spans.append(made)
+        elif call == "finish":
+            finish(span)
+        elif call == "rename" and service is not None and span.span_id not in top_level:
+            span.service = service_of[span.span_id] = service
+    for span in spans:
+        finish(span)
+
+    sent = 0
+    for chunk in chunks_of(tracer):
+        for index, one in enumerate(chunk):
+            span_id = one["span_id"]
+            meta, metrics = one.get("meta", {}), one.get("metrics", {})
+            assert one["service"] == service_of[span_id]
+            assert metrics.get("_dd.top_level", 0) == top_level[span_id]
+            foreign = service_of[span_id].lower() != "svc"
+            assert meta.get("_dd.base_service") == ("svc" if foreign else None)
+            local_root = parents[span_id] is None
+            assert ("runtime-id" in meta) == ("process_id" in metrics) == local_root
+            for key in ("language", "_dd.p.dm", "_dd.p.tid"):
+                assert (key in meta) == (index == 0), key
+            assert ("_sampling_priority_v1" in metrics) == (index == 0)
+            sent += 1
+    assert sent == len(spans)
