@@ -39,6 +39,13 @@ class Outcome:
         self.put_back = False
         self.warnings: list[tuple[str, str]] = []
 
+    @classmethod
+    def nothing_done(cls) -> Outcome:
+        """Return the outcome of a round that could not take place: all waits for another."""
+        outcome = cls()
+        outcome.delivered, outcome.put_back = False, True
+        return outcome
+
 
 class Delivery:
     """Rounds of delivery for one tracer. Used by one thread at a time, but for `final_ns`."""

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from fasttrace.flusher import Flusher
 
 _running: dict[int, Flusher] = {}  # those with a thread or something to send, by id
-_budget_ns = 0  # what exit may still take, once it has begun
 _began = False
+_spent_ns = 0  # how long exit has been held up so far
 _in_signal = False
+_sigterm_pending = False  # a flusher was started in a thread that may not install the handler
 _finalized_pid = 0  # the process that has a multiprocessing finalizer
 
 
@@ -39,8 +40,20 @@ def watch(flusher: Flusher) -> None:
     """Stop `flusher` when the process exits; it is kept alive until `unwatch`."""
     _running[id(flusher)] = flusher
     _register_finalizer()
+    handle_sigterm(flusher)
+
+
+def handle_sigterm(flusher: Flusher) -> None:
+    """Install the handler if `flusher` wants it and this is the main thread; else do nothing."""
+    global _sigterm_pending
     if flusher.sigterm_enabled:
-        _install_sigterm_handler()
+        _sigterm_pending = not _install_sigterm_handler()
+
+
+def handle_sigterm_if_pending(flusher: Flusher) -> None:
+    """Make up for a `watch` that happened in a thread which must not install handlers."""
+    if _sigterm_pending:
+        handle_sigterm(flusher)
 
 
 def unwatch(flusher: Flusher) -> None:
@@ -53,41 +66,41 @@ def began() -> bool:
     return _began
 
 
-def take_budget() -> tuple[int, int]:
-    """Return the present time and the time until which late spans may be sent (monotonic ns)."""
-    now_ns = monotonic_ns()
-    return now_ns, now_ns + _budget_ns
+def late_deadline_ns(flusher: Flusher) -> int:
+    """Return until when (monotonic) `flusher` may still send, now that exit has begun."""
+    return monotonic_ns() + max(0, int(flusher.exit_timeout_s * 1e9) - _spent_ns)
 
 
-def spend_budget(since_ns: int) -> None:
-    """Count the time since `since_ns` (monotonic) against what exit may still take."""
-    global _budget_ns
-    _budget_ns = max(0, _budget_ns - (monotonic_ns() - since_ns))
+def spend(since_ns: int) -> None:
+    """Count the time since `since_ns` (monotonic) against what exit may take."""
+    global _spent_ns
+    _spent_ns += monotonic_ns() - since_ns
 
 
 def _after_fork_in_child() -> None:
     """Begin anew: nothing runs here yet, and the parent's exit is not ours."""
-    global _began, _in_signal
+    global _began, _in_signal, _spent_ns
     _running.clear()
     _began = _in_signal = False
+    _spent_ns = 0
 
 
 def _at_exit() -> None:
     """Stop all flushers, in parallel, each within its own deadline."""
-    global _began, _budget_ns
+    global _began
     _fork.check_process()
     if _began:
         return
     _log.silence()
     begin_ns = monotonic_ns()
-    flushers = list(_running.values())
-    _budget_ns = max([int(each.exit_timeout_s * 1e9) for each in flushers], default=2_000_000_000)
     _began = True
-    _stop(flushers, begin_ns)
-    spend_budget(begin_ns)
+    _stop_all()
+    spend(begin_ns)
 
 
-def _stop(flushers: list[Flusher], begin_ns: int) -> None:
+def _stop_all() -> None:
+    begin_ns = monotonic_ns()
+    flushers = list(_running.values())
     for flusher in flushers:
         flusher.request_stop(begin_ns + int(flusher.exit_timeout_s * 1e9))
     for flusher in flushers:
@@ -97,33 +110,38 @@ def _stop(flushers: list[Flusher], begin_ns: int) -> None:
             pass  # one broken exporter must not keep the others from sending
 
 
-def _install_sigterm_handler() -> None:
+def _install_sigterm_handler() -> bool:
+    """Returns False if this is not the main thread, where alone Python allows it."""
     try:
         if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGTERM, _on_sigterm)
     except ValueError:
-        pass  # not the main thread, where alone Python allows it
+        return False
+    return True
 
 
 def _on_sigterm(signum: int, frame: Any) -> None:
     """Send what is finished, then end as if there were no handler.
 
     A second SIGTERM while the first is at work changes nothing: the time is bounded, and
-    supervisors often signal a process twice, itself and its group.
+    supervisors often signal a process twice, itself and its group. If a handler that the
+    application has set since calls this one, the end is left to it.
     """
     global _in_signal
     _fork.check_process()
     if _in_signal:
         return
     _in_signal = True
+    last = _signal.getsignal(signum) is _on_sigterm
     try:
-        _log.silence()
-        _stop(list(_running.values()), monotonic_ns())
+        if last:
+            _log.silence()
+        _stop_all()
     finally:
         _in_signal = False
-        if _signal.getsignal(signum) is _on_sigterm:
+        if last:
             _signal.signal(signum, _signal.SIG_DFL)
-        os.kill(os.getpid(), signum)
+            os.kill(os.getpid(), signum)
 
 
 def _register_finalizer() -> None:

@@ -102,6 +102,7 @@ class Flusher:
             if self._alive:
                 self._parked = False
                 self._nudge.set()
+                _exit.handle_sigterm_if_pending(self)
                 return
             _exit.watch(self)
             self._ended = NativeEvent()
@@ -123,6 +124,7 @@ class Flusher:
             return False  # called by a log handler or signal handler that interrupts the sending
         if self._is_idle():
             return True
+        _exit.handle_sigterm_if_pending(self)
         timeout_s = DEFAULT_FLUSH_TIMEOUT_S if timeout_s is None else timeout_s
         deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
         ticket = _Ticket()
@@ -166,7 +168,6 @@ class Flusher:
                 break
         if self._core._buffered_bytes:
             self._deliver_here(deadline_ns)
-            self._delivery.drop_rest()
         if not self._alive:
             self._let_go()
         return self._delivery.lost == lost and not self._alive
@@ -185,11 +186,15 @@ class Flusher:
         self._thread = get_ident()
         try:
             self._load()
-            while self._wait():
+            done = False
+            while not done and self._wait():
+                # What is finished while the last round is under way is left to `finish_stop` or
+                # `start`: threads that go on tracing must not hold up the end.
+                last = self._delivery.final_ns is not None
                 tickets, self._tickets = self._tickets, []
-                outcome = self._round(None)
-                if outcome is not None:
-                    self._answer(tickets, outcome)
+                outcome = self._round()
+                self._answer(tickets, outcome)
+                done = last and not outcome.put_back
         finally:
             self._end()
 
@@ -272,13 +277,13 @@ class Flusher:
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
 
-    def _round(self, deadline_ns: int | None) -> Outcome | None:
-        """Deliver what is buffered, as the only thread that does; None if it is not our turn."""
+    def _round(self, deadline_ns: int | None = None) -> Outcome:
+        """Deliver what is buffered; the calling thread holds no lock but has its turn."""
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
         if not self._export_lock.acquire(wait_s):
-            return None
+            return Outcome.nothing_done()
         self._export_thread = get_ident()
         try:
             outcome = self._delivery.round(self._exporter, deadline_ns)
@@ -295,29 +300,29 @@ class Flusher:
         attempts = 0
         while True:
             outcome = self._round(deadline_ns)
-            if outcome is None:
-                return False
+            attempts += 1
             if not outcome.put_back:
                 return outcome.delivered
-            attempts += 1
-            if attempts >= _FLUSH_ATTEMPTS and self._delivery.final_ns is None:
-                return False
             pause_s = min(_FIRST_RETRY_S * 2.0 ** (attempts - 1), _LONGEST_URGENT_RETRY_S)
-            if monotonic_ns() + int(pause_s * 1e9) >= deadline_ns:
-                return False
+            final = self._delivery.final_ns is not None
+            over = monotonic_ns() + int(pause_s * 1e9) >= deadline_ns
+            if over or (attempts >= _FLUSH_ATTEMPTS and not final):
+                break
             NativeEvent().wait(pause_s)
+        if final:
+            self._delivery.drop_rest()
+        return False
 
     def _send_late(self) -> None:
         """Send what was finished after exit began, as long as the exit may still take."""
         if get_ident() in (self._thread, self._export_thread):
             return  # whoever is interrupted here sends this as well
-        begin_ns, deadline_ns = _exit.take_budget()
-        self._delivery.final_ns = deadline_ns
+        begin_ns = monotonic_ns()
+        self._delivery.final_ns = _exit.late_deadline_ns(self)
         try:
-            self._deliver_here(deadline_ns)
-            self._delivery.drop_rest()
+            self._deliver_here(self._delivery.final_ns)
         finally:
-            _exit.spend_budget(begin_ns)
+            _exit.spend(begin_ns)
 
     # -- odds and ends -----------------------------------------------------------------------------
 
@@ -329,8 +334,13 @@ class Flusher:
         self._core._wake.set()
 
     def _let_go(self) -> None:
-        self._call_exporter("close")
+        """Keep nothing while there is nothing to send."""
         _exit.unwatch(self)
+        if self._export_lock.acquire(0):  # else somebody is sending after all
+            try:
+                self._call_exporter("close")
+            finally:
+                self._export_lock.release()
 
     def _call_exporter(self, name: str) -> None:
         """Call an exporter's method that it need not have."""
