@@ -49,7 +49,7 @@ debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace
 
 sanitize: .venv-sanitize/built  ## run the suite with assertions, AddressSanitizer and UBSan
-	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
 	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py
 
 portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
