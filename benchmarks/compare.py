@@ -156,6 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--monotonic", action="store_true", help="also fasttrace without the time stamp counter")
     add("--python", default=sys.executable, help="interpreter for fasttrace and the floor")
     add("--peers-python", default=sys.executable, help="interpreter for the other peers")
+    add("--document", metavar="FILE", help="put the result between the marks in this file")
     add("--json", metavar="FILE", help="write raw bursts and summaries")
     add(
         "--check",
@@ -191,6 +192,9 @@ def main() -> int:
                 python = arguments.python if ours else arguments.peers_python
                 workers.append(Worker(peer, python, core))
             hellos = {worker.peer.name: worker.hello for worker in workers}
+            for worker in workers:
+                if "file" in worker.hello:
+                    print(f"{worker.peer.name}: {worker.hello['file']}", file=sys.stderr)
             runs.append(measure(workers, arguments.rounds))
         except RuntimeError as exc:
             print(f"compare: {exc}", file=sys.stderr)
@@ -208,14 +212,13 @@ def main() -> int:
         "runs": arguments.runs,
         "rounds": arguments.rounds,
     }
-    print(report.table(runs, [peer.name for peer in arguments.peers]))
-    print()
-    size = f"{arguments.runs} runs of {arguments.rounds} rounds"
-    print(f"ns per span, fastest burst; {size}, {meta['date']}")
-    print(f"machine: {meta['machine']}")
-    for name, hello in hellos.items():
-        versions = ", ".join(f"{key} {value}" for key, value in hello["versions"].items())
-        print(f"{name}: {versions}; {hello['python']}")
+    result = report.text(runs, meta)
+    print(result)
+    if busy := report.restless(runs):
+        print("\nThe machine was busy; do not trust: " + "; ".join(busy), file=sys.stderr)
+    if arguments.document:
+        document = Path(arguments.document)
+        document.write_text(report.put_into(document.read_text(), result))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(report.as_json(runs, meta), indent=1) + "\n")
     if not arguments.check:

@@ -13,6 +13,9 @@ Bursts = dict[str, dict[str, list[float]]]
 
 OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic "}
 """The peers that are ours, and how their column "x floor" begins."""
+RESTLESS = 1.25
+"""A median this much above the minimum means that the machine was busy with something else."""
+MARK_BEGIN, MARK_END = "<!-- results -->", "<!-- end of results -->"
 PEERS = {"ddtrace": "ddtrace_min", "otel": "otel_min"}
 """Peers that get a "times cheaper" column, and the ceiling key that goes with it."""
 
@@ -109,6 +112,49 @@ def verdicts(runs: list[Bursts], ceilings: dict[str, dict[str, float]]) -> list[
                 claim = f"{got:.1f} times cheaper than {peer}, at least {limit:g}"
                 found.append((got >= limit, f"{scenario.title}: {claim}"))
     return found
+
+
+def restless(runs: list[Bursts]) -> list[str]:
+    """The "peer: scenario" whose median burst took over RESTLESS times its fastest, in most runs."""
+    found = []
+    for peer in runs[0]:
+        for name in runs[0][peer]:
+            spreads = []
+            for run in runs:
+                of = summary(run[peer][name])
+                spreads.append(of["median"] / of["min"])
+            if statistics.median(spreads) > RESTLESS:
+                found.append(f"{peer}: {BY_NAME[name].title}")
+    return found
+
+
+def text(runs: list[Bursts], meta: dict[str, Any]) -> str:
+    """The table and, below it, everything a reader needs to judge it."""
+    peers = list(meta["peers"])
+    lines = [
+        table(runs, peers),
+        "",
+        f"Nanoseconds per span, fastest burst; {meta['runs']} runs of {meta['rounds']} rounds, "
+        f"{meta['date']}.",
+        "",
+        f"* machine: {meta['machine']}",
+    ]
+    for name, hello in meta["peers"].items():
+        versions = ", ".join(f"{key} {value}" for key, value in hello["versions"].items())
+        lines.append(f"* {name}: {versions}; {hello['python']}")
+    return "\n".join(lines)
+
+
+def put_into(document: str, body: str) -> str:
+    """`document` with what stands between its two marks replaced by `body`.
+
+    Raises ValueError if the marks are missing.
+    """
+    begin, found, rest = document.partition(MARK_BEGIN)
+    _, found_end, end = rest.partition(MARK_END)
+    if not found or not found_end:
+        raise ValueError(f"the document has no lines {MARK_BEGIN} and {MARK_END}")
+    return f"{begin}{MARK_BEGIN}\n\n{body}\n\n{MARK_END}{end}"
 
 
 def as_json(runs: list[Bursts], meta: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,8 @@ def serve(peer: str) -> None:
         "python": describe(),
         "scenarios": list(adapter.scenarios),
     }
+    if hasattr(adapter, "file"):
+        hello["file"] = adapter.file
     print(json.dumps(hello), file=answers)
     now_ns = time.perf_counter_ns
     for line in sys.stdin:
