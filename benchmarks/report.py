@@ -115,7 +115,7 @@ def verdicts(runs: list[Bursts], ceilings: dict[str, dict[str, float]]) -> list[
 
 
 def restless(runs: list[Bursts]) -> list[str]:
-    """The "peer: scenario" whose median burst took over RESTLESS times its fastest, in most runs."""
+    """What had a median burst over RESTLESS times its fastest in most runs, as "peer: scenario"."""
     found = []
     for peer in runs[0]:
         for name in runs[0][peer]:
