@@ -14,7 +14,7 @@ The ways out, and what happens on each:
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found] # the `signal` module imports `enum`
 import atexit
 import os
 import sys

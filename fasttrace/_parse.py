@@ -45,12 +45,13 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Callable[
     """Return the parser of a whole number within the given bounds."""
 
     def parse(value: str) -> int:
+        expected = "a whole number" + _bounds(minimum, maximum)
         try:
             number = int(value)
         except ValueError:
-            number = None  # type: ignore[assignment]
-        if number is None or not _within(number, minimum, maximum):
-            raise ValueError("a whole number" + _bounds(minimum, maximum))
+            raise ValueError(expected) from None
+        if not _within(number, minimum, maximum):
+            raise ValueError(expected)
         return number
 
     return parse

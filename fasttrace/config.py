@@ -212,6 +212,8 @@ class Config:
     logging_rate_s: float
     startup_logs: bool
     health_metrics_enabled: bool
+    _inferred: str | None
+    _sources: dict[str, str]
 
     def __init__(self, values: dict[str, Any], sources: dict[str, str]) -> None:
         for name, value in values.items():
@@ -257,14 +259,13 @@ class Config:
 
         Raises KeyError for an unknown name.
         """
-        sources: dict[str, str] = self._sources
-        return sources[name]
+        return self._sources[name]
 
     @property
     def inferred_service(self) -> str | None:
         """The service's name as the command line suggests it, as ddtrace 4.16 does; else None."""
         try:
-            inferred: str | None = self._inferred
+            inferred = self._inferred
         except AttributeError:
             from fasttrace._service_name import infer_service
 
