@@ -84,11 +84,14 @@ def compare(case: str, oracle: str, ours: Outcome, theirs: Outcome) -> list[Diff
             continue
         for position, (span, twin) in enumerate(_line_up(mine, other, _name)):
             _pair_spans(pairs, f"{where}/span {position}", span, twin)
-    return [
+    found = [
         Difference(case, oracle, key, a, b)
         for key, (a, b) in pairs.items()
         if a is not b and a != b
     ]
+    if theirs.raised:  # equal failures would prove nothing
+        found.append(Difference(case, oracle, "the script itself", ABSENT, theirs.raised))
+    return found
 
 
 def _line_up(mine: list[Any], others: list[Any], name: Any) -> list[tuple[Any, Any]]:

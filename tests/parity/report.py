@@ -69,15 +69,14 @@ class Report:
                 f"{everywhere} equal but for rows that hold everywhere, {only_rows} as the table of deliberate "
                 f"differences says, unexplained differences {wrong}"
             )
-        lines.append("  deliberate differences:")
-        counts: dict[int, int] = {}
+        lines.append("  deliberate differences, by reason (rows of the table, values that differ):")
+        reasons: dict[str, list[int]] = {}
+        for row in ROWS:
+            reasons.setdefault(row.reason, [0, 0])[0] += 1
         for items in self.explained.values():
             for _, row in items:
-                counts[id(row)] = counts.get(id(row), 0) + 1
-        lines += [
-            f"    {row.case} [{row.oracle}] {row.key}: {row.reason} ({counts.get(id(row), 0)} uses)"
-            for row in ROWS
-        ]
+                reasons[row.reason][1] += 1
+        lines += [f"    {reason}: {rows}, {uses}" for reason, (rows, uses) in reasons.items()]
         lines += [f"  UNEXPLAINED {d}" for items in self.unexplained.values() for d in items]
         caught = sum(bool(items) for items in self.caught.values())
         lines.append(

@@ -3,7 +3,10 @@
 No single case here is about one fact; together they meet combinations that nobody wrote down.
 """
 
+import asyncio
+import contextvars
 import random
+import threading
 
 from ddtrace.trace import Context, tracer
 
@@ -31,10 +34,7 @@ class Program:
         self.random = random.Random(seed)
         self.spans = []
         self.number = 0
-
-    def run(self, steps):
-        """Draw *steps* calls, then finish everything in a drawn order."""
-        calls = [
+        weights = (
             (self.trace, 30),
             (self.start, 15),
             (self.finish_active, 20),
@@ -47,10 +47,13 @@ class Program:
             (self.error, 3),
             (self.baggage, 3),
             (self.look, 12),
-        ]
-        functions = [function for function, weight in calls for _ in range(weight)]
+        )
+        self.functions = [function for function, weight in weights for _ in range(weight)]
+
+    def run(self, steps):
+        """Draw *steps* calls, then finish everything in a drawn order."""
         for _ in range(steps):
-            self.random.choice(functions)()
+            self.random.choice(self.functions)()
         rest = list(self.spans)
         self.random.shuffle(rest)
         for span in rest:
@@ -175,6 +178,56 @@ class Program:
             self.say("picked", (*where, picked.context.sampling_priority, picked.context.dd_origin))
 
 
+class ConcurrentProgram(Program):
+    """The same calls, spread over tasks, threads and copied contexts that take turns."""
+
+    def __init__(self, say, seed):
+        super().__init__(say, seed)
+        self.tasks = []
+        self.contexts = []
+
+    def step(self):
+        """One drawn call, here, in a copied context or in a thread that is waited for."""
+        call = self.random.choice(self.functions)
+        where = self.random.randrange(12)
+        if where == 0:
+            self.contexts.append(contextvars.copy_context())
+        elif where == 1 and self.contexts:
+            self.random.choice(self.contexts).run(call)
+        elif where == 2:
+            thread = threading.Thread(target=call)
+            thread.start()
+            thread.join()
+        else:
+            call()
+
+    async def work(self, depth):
+        """Some steps, with other tasks running in between."""
+        for _ in range(self.random.randrange(3, 12)):
+            self.step()
+            if self.random.random() < 0.3:
+                await asyncio.sleep(0)
+            if depth < 3 and self.random.random() < 0.15:
+                task = asyncio.create_task(self.work(depth + 1))
+                self.tasks.append(task)
+                if self.random.random() < 0.3:
+                    await task
+            if self.random.random() < 0.05:
+                asyncio.get_running_loop().call_soon(self.step)
+
+    async def main(self):
+        """Run all tasks, then finish what is open."""
+        await self.work(0)
+        while self.tasks:
+            await self.tasks.pop()
+        await asyncio.sleep(0)
+        rest = list(self.spans)
+        self.random.shuffle(rest)
+        for span in rest:
+            span.finish()
+        self.look()
+
+
 def _programs(say, first, count, steps):
     for seed in range(first, first + count):
         Program(say, seed).run(steps)
@@ -232,3 +285,14 @@ def case_v05(say):
     env: DD_TRACE_API_VERSION=v0.5
     """
     _programs(say, 5000, 40, 40)
+
+
+def case_concurrent(say):
+    """Programs spread over tasks, threads and copied contexts.
+
+    covers: 4.3.contextvar.tasks 4.3.contextvar.threads 4.3.active-walk 4.3.thread-join
+    """
+    for seed in range(6000, 6080):
+        asyncio.run(ConcurrentProgram(say, seed).main())
+        tracer.context_provider.activate(None)
+        tracer.flush()
