@@ -64,10 +64,6 @@ class Tracer(_span.TracerCore):
         self._runtime_id = _new_runtime_id()
         self._apply_config()
         self.enabled = self._config.enabled
-        # CPython compiles `tracer.trace(...)` on an imported name to a plain attribute access, which
-        # binds the method anew each time; bound once, it is found in the instance at half the cost.
-        for method in ("trace", "start_span", "current_span", "current_root_span"):
-            self.__dict__[method] = getattr(self, method)
 
     # -- configuration -----------------------------------------------------------------------------
 

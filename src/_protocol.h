@@ -106,6 +106,83 @@ static int ft_enable_with(PyTypeObject *type)
     return 0;
 }
 
+/* ---- methods bound once ----
+ *
+ * On a name that was imported, CPython compiles `tracer.trace(...)` to an attribute access followed by
+ * a call, and so makes and frees a bound method each time: 25 ns. This descriptor keeps the bound
+ * method in the instance. Being a data descriptor it is also found without a look into the instance's
+ * dict. The class attribute is the plain method, and assigning to the instance still replaces it.
+ */
+typedef struct {
+    PyObject_HEAD
+    PyObject *method;  /* owned: the method descriptor of the class */
+    Py_ssize_t offset; /* where in the instance the bound method is kept; None: not yet */
+} ft_bound_descriptor;
+
+static PyObject *ft_bound_get(PyObject *self, PyObject *obj, PyObject *type)
+{
+    ft_bound_descriptor *d = (ft_bound_descriptor *)self;
+    PyObject **slot;
+    if (obj == NULL) {
+        Py_INCREF(d->method);
+        return d->method;
+    }
+    slot = (PyObject **)((char *)obj + d->offset);
+    if (*slot == NULL || *slot == Py_None) {
+        PyObject *bound = Py_TYPE(d->method)->tp_descr_get(d->method, obj, type);
+        if (bound == NULL)
+            return NULL;
+        Py_XSETREF(*slot, bound);
+    }
+    Py_INCREF(*slot);
+    return *slot;
+}
+
+static int ft_bound_set(PyObject *self, PyObject *obj, PyObject *value)
+{
+    PyObject **slot = (PyObject **)((char *)obj + ((ft_bound_descriptor *)self)->offset);
+    if (value == NULL)
+        value = Py_None;
+    Py_INCREF(value);
+    Py_XSETREF(*slot, value);
+    return 0;
+}
+
+static void ft_bound_dealloc(PyObject *self)
+{
+    Py_DECREF(((ft_bound_descriptor *)self)->method);
+    PyObject_Free(self);
+}
+
+static PyTypeObject ft_bound_descriptor_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "fasttrace._span.bound_descriptor",
+    .tp_basicsize = sizeof(ft_bound_descriptor),
+    .tp_dealloc = ft_bound_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_descr_get = ft_bound_get,
+    .tp_descr_set = ft_bound_set,
+};
+
+static int ft_bind_once(PyTypeObject *type, const char *name, Py_ssize_t offset)
+{
+    int status;
+    ft_bound_descriptor *d;
+    PyObject *method = PyDict_GetItemString(type->tp_dict, name);
+    if (method == NULL || PyType_Ready(&ft_bound_descriptor_type) < 0)
+        return -1;
+    d = PyObject_New(ft_bound_descriptor, &ft_bound_descriptor_type);
+    if (d == NULL)
+        return -1;
+    Py_INCREF(method);
+    d->method = method;
+    d->offset = offset;
+    status = PyDict_SetItemString(type->tp_dict, name, (PyObject *)d);
+    Py_DECREF(d);
+    PyType_Modified(type);
+    return status;
+}
+
 /* ---- what a str object holds: public fields, read without a call ---- */
 static inline const char *ft_ascii(PyObject *s)
 {
@@ -135,6 +212,13 @@ static inline void ft_clear_weakrefs(PyObject *o)
     PyObject **list = (PyObject **)((char *)o + Py_TYPE(o)->tp_weaklistoffset);
     if (*list != NULL)
         PyObject_ClearWeakRefs(o);
+}
+
+/* Makes a new object of one that was put aside after its end: zeroed, refcount 1. */
+static inline void ft_revive(PyObject *o, PyTypeObject *type, size_t size)
+{
+    memset((char *)o + sizeof(PyObject), 0, size - sizeof(PyObject));
+    (void)PyObject_Init(o, type);
 }
 
 static inline void ft_untrack(PyObject *o)

@@ -7,6 +7,9 @@ cdef Span noop_span = None           # what a disabled tracer hands out
 cdef class TracerCore:
     """Base of `fasttrace.tracer.Tracer`; `trace`, `start_span` and `current_span` are never overridden."""
     cdef object __weakref__
+    cdef object bound_trace          # methods bound once, see _protocol.h
+    cdef object bound_start_span
+    cdef object bound_current_span
     cdef bint is_enabled
     cdef bint wide_ids               # 128-bit trace ids
     cdef bint slow_start             # a hook, a service mapping or a context provider is set

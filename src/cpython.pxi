@@ -19,7 +19,12 @@ cdef extern from "Python.h":
     void PyErr_NormalizeException(PyObject **error_type, PyObject **error_value, PyObject **error_traceback)
     int PyException_SetTraceback(PyObject *error, PyObject *traceback)
 
+cdef extern from "_zero.h":
+    pass
+
 cdef extern from "_protocol.h":
+    int ft_bind_once(PyTypeObject *owner, const char *name, Py_ssize_t offset) except -1
+    void ft_revive(PyObject *o, PyTypeObject *owner, size_t size)
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)

@@ -122,7 +122,8 @@ cdef PyObject *span_take(PyObject *span) noexcept:
     """A new reference to a listed span, which may be an orphan: then its life begins again."""
     if (<Span>span)._flags & SPAN_ORPHAN:
         (<Span>span)._flags &= ~<uint32_t>SPAN_ORPHAN
-        ft_track(span)
+        if (<Span>span)._extra is not None or (<Segment>(<Span>span)._segment).state.has_objects:
+            ft_track(span)
     else:
         incref(span)
     return span

@@ -7,7 +7,8 @@
 #    so that an abandoned root dies by refcount although finished children are still listed.
 # 3. `_segment` is owned and never NULL after construction.
 # 4. Only `_base`, `_extra` and, by way of the trace's baggage, `_segment` can reach objects of the
-#    application; only they are visited by the garbage collector.
+#    application; only they are visited by the garbage collector, and only a span that has such an
+#    object is known to it at all.
 
 cdef enum:
     SPAN_FINISHED = 1 << 0
@@ -47,7 +48,6 @@ cdef class SpanExtra:
 
 
 @cython.final
-@cython.freelist(512)
 cdef class Span:
     """A timed operation of a trace (ddtrace 4.x `Span`, with the older names kept).
 

@@ -50,7 +50,44 @@ cdef PyObject *span_call(PyObject *self, PyObject **args, size_t nargsf, PyObjec
 
 # -- end of life --------------------------------------------------------------------------------------
 
-cdef destructor span_free = NULL      # what Cython generated: freelist, collector
+cdef extern from *:
+    """
+    /* The layout of a Span as Cython lays it out, for code that makes one without going through its type. */
+    #define FT_SPAN_SIZE sizeof(struct __pyx_obj_9fasttrace_5_span_Span)
+    #define FT_SPAN_PARTS(o, which) (((struct __pyx_obj_9fasttrace_5_span_Span *)(o))->which)
+    #define ft_span_blank(o) \
+        (Py_INCREF(Py_None), Py_INCREF(Py_None), FT_SPAN_PARTS(o, _base) = Py_None, FT_SPAN_PARTS(o, _extra) = Py_None)
+    #define ft_span_unblank(o) (Py_DECREF(Py_None), Py_DECREF(Py_None))
+    #define ft_span_is_blank(o) (FT_SPAN_PARTS(o, _base) == Py_None && FT_SPAN_PARTS(o, _extra) == Py_None)
+    """
+    enum: FT_SPAN_SIZE
+    void ft_span_blank(PyObject *o)
+    void ft_span_unblank(PyObject *o)
+    bint ft_span_is_blank(PyObject *o)
+
+cdef enum:
+    SPANS_POOLED = 1024
+
+cdef PyObject *span_pool[SPANS_POOLED]     # spans put aside after their end, refcount 0
+cdef uint32_t span_pool_size = 0
+cdef destructor span_free = NULL      # what Cython generated
+
+
+cdef inline Span span_new():
+    """A span with every field zero, unknown to the collector until it holds an object."""
+    global span_pool_size
+    cdef PyObject *o
+    if FT_LIKELY(span_pool_size > 0):
+        span_pool_size -= 1
+        o = span_pool[span_pool_size]
+        ft_revive(o, <PyTypeObject *>Span, FT_SPAN_SIZE)
+        ft_span_blank(o)
+        span = <Span>o
+        decref(o)
+        return span
+    span = Span.__new__(Span)
+    ft_untrack(<PyObject *>span)
+    return span
 
 
 cdef void span_dealloc(PyObject *o) noexcept:
@@ -91,6 +128,7 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
 
 cdef void span_destroy(PyObject *o) noexcept:
     """Frees an unlisted span whose only reference is the caller's; `_above` was taken care of."""
+    global span_pool_size
     cdef PyObject *segment = (<Span>o)._segment
     if (<Span>o)._name != NULL:
         decref((<Span>o)._name)
@@ -101,7 +139,13 @@ cdef void span_destroy(PyObject *o) noexcept:
     if (<Span>o)._tags != NULL:
         tags_free((<Span>o)._tags)
     ft_set_refcount(o, 0)
-    span_free(o)
+    if FT_LIKELY(span_pool_size < SPANS_POOLED and ft_span_is_blank(o)):
+        ft_untrack(o)
+        ft_span_unblank(o)
+        span_pool[span_pool_size] = o
+        span_pool_size += 1
+    else:
+        span_free(o)
     if segment != NULL:
         segment_lost(segment, o)
         decref(segment)

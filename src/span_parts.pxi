@@ -7,6 +7,7 @@ cdef inline TraceState span_state(Span span):
 cdef inline SpanExtra span_extra(Span span):
     if span._extra is None:
         span._extra = SpanExtra.__new__(SpanExtra)
+        ft_track(<PyObject *>span)
     return <SpanExtra>span._extra
 
 

@@ -265,7 +265,7 @@ cdef int span_remove(Span span, object key, bint text) except -1:
     if span._flags & SPAN_NOOP or not isinstance(key, str) or span_get(span, key, text) is None:
         return 0
     key = plain_text(key)
-    if key in span_shared(span, text):
+    if key in span_shared(span, True) or key in span_shared(span, False):
         span_own_static(span)
     if key == "version":
         span._flags &= ~<uint32_t>SPAN_USER_VERSION

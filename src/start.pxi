@@ -78,7 +78,7 @@ cdef object core_start(TracerCore core, object parent, object name, object servi
 
 cdef inline Span new_span(object name, object resource, object span_type):
     """A span with its names; what is no text is coerced as ddtrace 4.x does."""
-    cdef Span span = Span.__new__(Span)
+    cdef Span span = span_new()
     span._call = <vectorcall_function>span_call
     if FT_LIKELY(type(name) is str and PyUnicode_GET_LENGTH(<PyObject *>name) <= TEXT_MAX_CHARS):
         Py_INCREF(name)
@@ -100,6 +100,8 @@ cdef inline object begin(TracerCore core, Segment segment, Span span, bint activ
     """Lists the span, starts its clock and makes it active: the last steps of every start."""
     if FT_UNLIKELY(core.profile is not segment.profile):
         span_own_current(core, span)
+    if FT_UNLIKELY(segment.state.has_objects):
+        ft_track(<PyObject *>span)
     segment_add(segment, span)
     core.open_count += 1
     span._start_ns = ft_now_ns()

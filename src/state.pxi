@@ -47,6 +47,7 @@ cdef class TraceState:
     """Identity, decision and baggage of one trace. Internal: reached through `Context`."""
     cdef uint64_t id_high, id_low        # 128-bit trace id; both 0: no id yet
     cdef int64_t offset_ns               # wall clock minus monotonic clock, for every span of the trace
+    cdef bint has_objects                # baggage may hold objects: its spans are known to the collector
     cdef bint has_priority
     cdef int priority                    # sampling priority, if has_priority
     cdef int mechanism                   # MECHANISM_*: number in `_dd.p.dm`
@@ -130,7 +131,23 @@ cdef class TraceState:
         other.origin, other.meta = self.origin, self.meta
         other.inherited, other.propagated = self.inherited, self.propagated
         other.baggage, other.parent_tag = self.baggage, self.parent_tag
+        other.has_objects = self.has_objects
         return other
+
+
+cdef int state_has_objects(TraceState state) except -1:
+    """Makes the spans of a trace known to the collector: its baggage may lead back to them."""
+    cdef PyObject *segment = state.segments
+    cdef PyObject *span
+    state.has_objects = True
+    while segment != NULL:
+        span = (<Segment>segment).head
+        while span != NULL:
+            if not (<Span>span)._flags & SPAN_ORPHAN:
+                ft_track(span)
+            span = (<Span>span)._next
+        segment = (<Segment>segment).sibling
+    return 0
 
 
 cdef inline TraceState new_state():
@@ -156,7 +173,9 @@ cdef class Context:
     def __init__(self, trace_id=None, span_id=None, dd_origin=None, sampling_priority=None, meta=None, metrics=None,
                  lock=None, span_links=None, baggage=None, is_remote=True):
         self._state = new_state()
-        self._state.baggage = baggage if baggage is not None else None
+        if baggage is not None:
+            self._state.baggage = baggage
+            self._state.has_objects = True
         self._metrics = dict(metrics) if metrics is not None else {}
         self._span_links = list(span_links) if span_links is not None else []
         self._is_remote = bool(is_remote)
@@ -253,6 +272,8 @@ cdef class Context:
         if self._state.baggage is None:
             self._state.baggage = {}
         self._state.baggage[key] = value
+        if type(value) is not str:
+            state_has_objects(self._state)
 
     def get_baggage_item(self, key):
         """The baggage item of that key, or None."""
