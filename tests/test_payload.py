@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import accounting_difference, chunks_of, spans_of
+from helpers import accounting_difference, chunks_of, make_offline_tracer, spans_of
+from hypothesis import given
+from hypothesis import strategies as st
 from reference import decode_payload
 
 from fasttrace import Tracer
@@ -249,3 +251,74 @@ def test_threads_that_trace_while_payloads_are_taken_lose_nothing(tracer: Tracer
     taker.join()
     found.extend(span["name"] for span in spans_of(tracer))
     assert len(found) == len(set(found)) == 8000
+
+
+# -- any sequence of calls -------------------------------------------------------------------------
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["finish", "finish", "finish", "swap", "unswap", "settle"]),
+        st.integers(0, 5),
+        st.integers(0, 400),
+    ),
+    max_size=60,
+)
+
+
+@given(events, st.sampled_from(["v0.4", "v0.5"]), st.sampled_from([1_500, 4_000, 10_000]))
+def test_any_sequence_of_calls_accounts_for_every_span(
+    calls: list[tuple[str, int, int]], version: str, room: int
+) -> None:
+    """However traces are finished, taken, put back and settled, every span is in one place.
+
+    A payload never exceeds its bound and decodes to the traces it counts; what was not dropped
+    comes out once.
+    """
+    tracer = make_offline_tracer(
+        api_version=version, buffer_max_bytes=room, payload_max_bytes=room // 3
+    )
+    flying: list[Any] = []
+    out: list[str] = []
+    finished = 0
+
+    def read(payload: Any) -> list[str]:
+        body = body_of(payload)
+        assert payload.nbytes == len(body) <= room // 3 + 20
+        chunks = decode_payload(body, version)
+        assert (len(chunks), sum(map(len, chunks))) == (payload.trace_count, payload.span_count)
+        return [span["meta"]["id"] for chunk in chunks for span in chunk]
+
+    def settle(payload: Any) -> None:
+        names = read(payload)
+        out.extend(names)
+        tracer._settle(payload, "sent")
+
+    for call, number, size in calls:
+        if call == "finish":
+            root = tracer.start_span("op")
+            for _ in range(number):
+                child = tracer.start_span("op", child_of=root)
+                child.set_tag("id", str(finished))
+                child.set_tag("text", f"{finished}:" + "x" * size)
+                child.finish()
+                finished += 1
+            root.set_tag("id", str(finished))
+            root.finish()
+            finished += 1
+        elif call == "swap":
+            flying += tracer._swap()
+        elif call == "unswap" and flying:
+            payload = flying.pop(number % len(flying))
+            if not tracer._unswap(payload):
+                flying.append(payload)
+        elif call == "settle" and flying:
+            settle(flying.pop(number % len(flying)))
+        stats = tracer.stats()
+        assert accounting_difference(stats) == 0
+        assert tracer._buffered_bytes <= room
+    for payload in flying + tracer._swap():
+        settle(payload)
+    stats = tracer.stats()
+    assert accounting_difference(stats) == 0
+    assert stats["sent"] == len(out) == len(set(out))
+    assert stats["finished"] == len(out) + sum(stats["dropped"].values())

@@ -9,7 +9,9 @@ import math
 from typing import Any
 
 import pytest
-from helpers import spans_of
+from helpers import by_name, make_offline_tracer, spans_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fasttrace import Span, Tracer
 
@@ -389,3 +391,61 @@ def test_manual_keep_and_drop_decide_for_the_trace(
     assert first["metrics"]["_sampling_priority_v1"] == priority
     assert first["meta"]["_dd.p.dm"] == "-4"
     assert key not in second.get("meta", {})
+
+
+# -- any sequence of calls -------------------------------------------------------------------------
+
+KEYS = ["a", "b", "é", "team", "number", "env", "version", "runtime-id", "process_id"]
+KEYS += ["_dd.p.dm", "_dd.p.usr", "_dd.origin", "http.status_code"]
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["set_tag", "set_tag", "set_metric", "remove_tag", "remove_metric"]),
+        st.sampled_from(KEYS),
+        st.sampled_from(["text", "", "é€", 1, -5, 2**40, 0.5, True, None, math.nan, 2**70]),
+    ),
+    max_size=30,
+)
+GLOBAL_TAGS, GLOBAL_METRICS = {"team": "shop", "env": "prod", "version": "1"}, {"number": 7}
+
+
+@given(operations, st.sampled_from(["v0.4", "v0.5"]), st.booleans())
+def test_any_sequence_of_calls_agrees_with_two_dicts(
+    calls: list[tuple[str, str, Any]], version: str, is_root: bool
+) -> None:
+    """Tags and metrics are two dicts that start with the tracer-wide tags, and so they are sent."""
+    tracer = make_offline_tracer(
+        api_version=version, env="prod", version="1", tags={"team": "shop"}
+    )
+    tracer.set_tags(GLOBAL_METRICS)
+    with tracer.trace("root") as root, tracer.trace("child") as child:
+        span = root if is_root else child
+        tags: dict[str, str] = span.get_tags()
+        metrics: dict[str, float] = span.get_metrics()
+        assert GLOBAL_TAGS.items() <= tags.items()
+        assert GLOBAL_METRICS.items() <= metrics.items()
+        for method, key, value in calls:
+            if method.startswith("remove"):
+                getattr(span, method)(key)
+                (tags if method == "remove_tag" else metrics).pop(key, None)
+            else:
+                getattr(span, method)(key, value)
+                lone = Span("lone")  # has no tags but this one: its kind and its form
+                getattr(lone, method)(key, value)
+                if lone.get_tags() or lone.get_metrics():
+                    tags.pop(key, None)
+                    metrics.pop(key, None)
+                    tags.update(lone.get_tags())
+                    metrics.update(lone.get_metrics())
+            assert span.get_tags() == tags
+            assert span.get_metrics() == metrics
+            assert span.get_tag(key) == tags.get(key)
+            assert span.get_metric(key) == metrics.get(key)
+    sent = by_name(spans_of(tracer))["root" if is_root else "child"]
+    meta, numbers = sent.get("meta", {}), sent.get("metrics", {})
+    assert tags.items() <= meta.items()
+    assert metrics.items() <= numbers.items()
+    assert not meta.keys() & numbers.keys(), "a key is a tag and a metric at once"
+    added = (meta.keys() - tags.keys()) | (numbers.keys() - metrics.keys())
+    expected = {"_dd.p.dm", "_dd.p.tid", "language", "runtime-id", "process_id", "_dd.top_level"}
+    expected |= {"_sampling_priority_v1", "_dd.tracer_kr"}
+    assert added <= (expected if is_root else set())
