@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from helpers import by_name, chunks_of, make_offline_tracer, spans_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttrace import Context, Span, Tracer
@@ -362,6 +362,7 @@ actions = st.lists(
 )
 
 
+@settings(max_examples=2 * settings.default.max_examples)
 @given(actions)
 def test_any_sequence_of_calls_agrees_with_a_simple_model(
     calls: list[tuple[str, int, int]],

@@ -15,7 +15,7 @@ from helpers import (
     run_python,
     spans_of,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttrace import Context, Span, Tracer
@@ -377,6 +377,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=3 * settings.default.max_examples)
 @given(steps, st.sampled_from([2, 3, 5, 300]), st.sampled_from(["v0.4", "v0.5"]))
 def test_any_sequence_of_calls_sends_every_finished_span_once(
     calls: list[tuple[str, int]], min_spans: int, version: str
@@ -450,6 +451,7 @@ moves = st.lists(
 )
 
 
+@settings(max_examples=3 * settings.default.max_examples)
 @given(moves, st.sampled_from([1, 2, 4, 300]), st.sampled_from(["v0.4", "v0.5"]))
 def test_any_tree_of_services_is_tagged_by_the_rules(
     calls: list[tuple[str, int, str | None]], min_spans: int, version: str

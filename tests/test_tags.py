@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from helpers import by_name, make_offline_tracer, spans_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttrace import Span, Tracer
@@ -393,6 +393,35 @@ def test_manual_keep_and_drop_decide_for_the_trace(
     assert key not in second.get("meta", {})
 
 
+def test_removing_a_tag_removes_what_it_had_replaced(tracer: Tracer) -> None:
+    """remove_tag and remove_metric leave nothing of a key, also where it was tracer-wide."""
+    tracer.set_tags({"text": "wide", "number": 7})
+    with tracer.trace("root"), tracer.trace("child") as child:
+        child.set_tag("number", "text")
+        child.remove_metric("number")
+        assert child.get_tag("number") == "text"
+        child.remove_tag("number")
+        child.set_tag("text", 1)
+        child.remove_tag("text")
+        assert child.get_metric("text") == 1
+        child.remove_metric("text")
+        assert (child.get_tags(), child.get_metrics()) == ({}, {})
+    sent = spans_of(tracer)[1]
+    assert "meta" not in sent
+    assert "metrics" not in sent
+
+
+def test_a_number_that_is_stored_as_text_replaces_a_tracer_wide_number(tracer: Tracer) -> None:
+    """An integer too large for a metric replaces a tracer-wide metric on the wire as well."""
+    tracer.set_tags({"first": 7, "second": 7})
+    with tracer.trace("root"), tracer.trace("child") as child:
+        child.set_metric("first", 2**70)
+        child.set_tag("second", 2**70)
+    sent = spans_of(tracer)[1]
+    assert sent["meta"] == {"first": str(2**70), "second": str(2**70)}
+    assert "metrics" not in sent
+
+
 # -- any sequence of calls -------------------------------------------------------------------------
 
 KEYS = ["a", "b", "é", "team", "number", "env", "version", "runtime-id", "process_id"]
@@ -408,6 +437,7 @@ operations = st.lists(
 GLOBAL_TAGS, GLOBAL_METRICS = {"team": "shop", "env": "prod", "version": "1"}, {"number": 7}
 
 
+@settings(max_examples=3 * settings.default.max_examples)
 @given(operations, st.sampled_from(["v0.4", "v0.5"]), st.booleans())
 def test_any_sequence_of_calls_agrees_with_two_dicts(
     calls: list[tuple[str, str, Any]], version: str, is_root: bool
