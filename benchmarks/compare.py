@@ -214,8 +214,6 @@ def main() -> int:
     }
     result = report.text(runs, meta)
     print(result)
-    if busy := report.restless(runs):
-        print("\nThe machine was busy; do not trust: " + "; ".join(busy), file=sys.stderr)
     if arguments.document:
         document = Path(arguments.document)
         document.write_text(report.put_into(document.read_text(), result))

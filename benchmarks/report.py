@@ -142,6 +142,8 @@ def text(runs: list[Bursts], meta: dict[str, Any]) -> str:
     for name, hello in meta["peers"].items():
         versions = ", ".join(f"{key} {value}" for key, value in hello["versions"].items())
         lines.append(f"* {name}: {versions}; {hello['python']}")
+    if busy := restless(runs):
+        lines += ["", "The machine was busy with other work during: " + "; ".join(busy) + "."]
     return "\n".join(lines)
 
 
