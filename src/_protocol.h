@@ -11,6 +11,9 @@
 
 #include <Python.h>
 
+#include "_debug.h"
+#include "_wire.h"
+
 typedef struct {
     PyObject_HEAD
     PyTypeObject *owner;  /* borrowed: the class it belongs to lives as long as the module */
@@ -187,6 +190,15 @@ static int ft_bind_once(PyTypeObject *type, const char *name, Py_ssize_t offset)
 static inline const char *ft_ascii(PyObject *s)
 {
     return (const char *)((PyASCIIObject *)s + 1);
+}
+
+/* Writes a short ASCII string if there is ample room before `end`; else NULL. */
+static WIRE_INLINE unsigned char *ft_put_short_text(unsigned char *p, unsigned char *end, PyObject *s)
+{
+    Py_ssize_t n = PyUnicode_GET_LENGTH(s);
+    if (FT_LIKELY(n < 32 && PyUnicode_IS_COMPACT_ASCII(s) && end - p >= 96))
+        return wire_put_short(p, ft_ascii(s), (size_t)n);
+    return NULL;
 }
 
 static inline Py_hash_t ft_text_hash(PyObject *s)

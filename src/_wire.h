@@ -9,6 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* For what must not become a call: a string costs about as much as calling a function does. */
+#if defined(__GNUC__) && !defined(FT_PORTABLE)
+#define WIRE_INLINE inline __attribute__((always_inline))
+#else
+#define WIRE_INLINE inline
+#endif
+
 static inline void wire_be16(unsigned char *p, uint16_t v)
 {
     p[0] = (unsigned char)(v >> 8);
@@ -62,7 +69,7 @@ static inline void wire_copy(unsigned char *to, const char *from, size_t n)
 }
 
 /* A string of at most 31 bytes. */
-static inline unsigned char *wire_put_short(unsigned char *p, const char *s, size_t n)
+static WIRE_INLINE unsigned char *wire_put_short(unsigned char *p, const char *s, size_t n)
 {
     *p++ = (unsigned char)(0xa0 | n);
     if (n >= 8) {

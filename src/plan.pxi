@@ -11,7 +11,7 @@ cdef struct PlanPair:
     bint is_real
 
 cdef struct Plan:
-    PyObject *shared[6]      # borrowed StaticTags
+    PyObject *shared[8]      # borrowed StaticTags
     int shared_count
     PlanPair pairs[PLAN_MAX]
     int pair_count
@@ -24,7 +24,6 @@ cdef str TEXT_PRIORITY = "_sampling_priority_v1"
 cdef str TEXT_MECHANISM = "_dd.p.dm"
 cdef str TEXT_DEFAULT = "-0"
 cdef str TEXT_TID = "_dd.p.tid"
-cdef str TEXT_BASE_SERVICE = "_dd.base_service"
 cdef str TEXT_TOP_LEVEL = "_dd.top_level"
 cdef str TEXT_PARTIAL = "_dd.py.partial_flush"
 cdef str TEXT_AGENT_RATE = "_dd.agent_psr"
@@ -108,8 +107,9 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         plan_share(plan, state.inherited)
     if FT_UNLIKELY(state.origin is not None):
         plan_text(plan, TEXT_ORIGIN, state.origin)
-    if FT_UNLIKELY(span._service != <PyObject *>profile.service and profile.is_foreign(span._service)):
-        plan_text(plan, TEXT_BASE_SERVICE, profile.service_lower)
+    if span._service != <PyObject *>profile.service and \
+            (span._service == profile.foreign or profile.note_foreign(span._service)):
+        plan_share(plan, profile.base)
     if first:
         plan_first(plan, span, segment, partial)
     if FT_UNLIKELY(state.rate_kind != RATE_NONE and segment.root == <PyObject *>span):
@@ -185,28 +185,26 @@ cdef tuple plan_merge(Plan *plan, Span span):
     cdef dict meta = {}
     cdef dict metrics = {}
     cdef PyObject *chunk = <PyObject *>(<Segment>span._segment).profile.chunk
+    cdef PyObject *base = <PyObject *>(<Segment>span._segment).profile.base
     cdef PlanPair *pair
     cdef int i
     for i in range(plan.shared_count):
-        if plan.shared[i] != chunk:
+        if plan.shared[i] != chunk and plan.shared[i] != base:
             meta.update((<StaticTags>plan.shared[i]).meta)
             metrics.update((<StaticTags>plan.shared[i]).metrics)
     for i in range(plan.pair_count):
         pair = &plan.pairs[i]
-        if pair.text != NULL and pair.key != <PyObject *>TEXT_BASE_SERVICE:
+        if pair.text != NULL:
             meta[<object>pair.key] = <object>pair.text
     span_own(span, True, meta)
     span_own(span, False, metrics)
     for i in range(plan.shared_count):
-        if plan.shared[i] == chunk:
-            meta.update((<StaticTags>chunk).meta)
-            metrics.update((<StaticTags>chunk).metrics)
+        if plan.shared[i] == chunk or plan.shared[i] == base:
+            meta.update((<StaticTags>plan.shared[i]).meta)
+            metrics.update((<StaticTags>plan.shared[i]).metrics)
     for i in range(plan.pair_count):
         pair = &plan.pairs[i]
         if pair.text == NULL:
             metrics[<object>pair.key] = pair.real if pair.is_real else pair.number
             meta.pop(<object>pair.key, None)
-        elif pair.key == <PyObject *>TEXT_BASE_SERVICE:
-            meta[<object>pair.key] = <object>pair.text
-            metrics.pop(<object>pair.key, None)
     return meta, metrics

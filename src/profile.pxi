@@ -13,6 +13,7 @@ cdef class Profile:
     cdef StaticTags root_chunk   # `root_wire` and `chunk` in one, for a local root that comes first
     cdef str service             # global service or None
     cdef str service_lower
+    cdef StaticTags base         # on spans of another service
     cdef str env                 # "" if not configured
     cdef PyObject *foreign       # owned: service last found to differ from the global one
     cdef uint64_t key_bits[8]    # filter: keys of `tags` and all special keys
@@ -25,12 +26,10 @@ cdef class Profile:
         cdef Py_hash_t key_hash = text_hash(key)
         return (self.key_bits[(key_hash >> 6) & 7] >> (key_hash & 63)) & 1
 
-    cdef bint is_foreign(self, PyObject *service) except -1:
-        """Whether a span of this service needs `_dd.base_service`."""
-        if service == <PyObject *>self.service or service == NULL or self.service is None:
+    cdef bint note_foreign(self, PyObject *service) except -1:
+        """Whether a span of this service needs `_dd.base_service`; remembers the last that does."""
+        if service == NULL or self.service is None:
             return False
-        if service == self.foreign:
-            return True
         if (<object>service).lower() == self.service_lower:
             return False
         if self.foreign != NULL:
@@ -55,6 +54,7 @@ cdef Profile make_profile(service, str env, version, dict meta, dict metrics, di
                                     {**root_metrics, "_dd.top_level": 1, **chunk_metrics})
     profile.service = None if service is None else plain_text(service)
     profile.service_lower = None if service is None else profile.service.lower()
+    profile.base = StaticTags({} if service is None else {"_dd.base_service": profile.service_lower}, {})
     profile.env = env or ""
     special = StaticTags(dict.fromkeys(SPECIAL_KEYS, ""), {})
     for i in range(8):

@@ -190,11 +190,11 @@ cdef inline int span_finish(Span span) except -1:
     span._flags |= SPAN_FINISHED
     segment = <Segment>span._segment
     above = span._above
-    if above == NULL or (<Span>above)._segment != <PyObject *>segment:
+    if FT_UNLIKELY(above == NULL or (<Span>above)._segment != <PyObject *>segment or span._extra is not None):
         span_finish_apart(span)
-    else:
-        if not same_text(span._service, (<Span>above)._service) and span._service != NULL:
-            span_note_top_level(span)
+    elif not same_text(span._service, (<Span>above)._service) and span._service != NULL:
+        span._flags |= SPAN_TOP_LEVEL
+    if above != NULL:
         if FT_UNLIKELY((<Span>above)._flags & SPAN_FINISHED):
             span_compress(span)
     if FT_UNLIKELY(span._extra is not None and (<SpanExtra>span._extra).on_finish is not None):
@@ -216,7 +216,7 @@ cdef inline int span_finish(Span span) except -1:
 
 
 cdef int span_finish_apart(Span span) except -1:
-    """Top level of a span whose parent is none, gone, or another tracer's."""
+    """Top level of a span whose parent is none, another tracer's, or gone and replaced by its own."""
     cdef PyObject *above = span._above
     cdef PyObject *parent_service = NULL
     if span._flags & SPAN_LOCAL_ROOT:
@@ -228,14 +228,6 @@ cdef int span_finish_apart(Span span) except -1:
         parent_service = (<SpanExtra>span._extra).parent_service
     if span._service != NULL and not same_text(span._service, parent_service):
         span._flags |= SPAN_TOP_LEVEL
-    return 0
-
-
-cdef int span_note_top_level(Span span) except -1:
-    """The parent in hand may stand in for a finished one whose service counts."""
-    if span._extra is not None and (<SpanExtra>span._extra).parent_service != NULL:
-        return span_finish_apart(span)
-    span._flags |= SPAN_TOP_LEVEL
     return 0
 
 

@@ -119,11 +119,22 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
     if flags & SPAN_IN_LIST:
         (<Span>o)._flags = flags | SPAN_ORPHAN
         ft_untrack(o)
+        if FT_UNLIKELY((<Span>o)._extra is not None):
+            orphan_extra(o, flags)
         if not flags & SPAN_FINISHED:
             segment_abandon((<Span>o)._segment, o)    # may free `o` with the rest of the list
         return above
     span_destroy(o)
     return above
+
+
+cdef void orphan_extra(PyObject *o, uint32_t flags) noexcept:
+    """What a span that nobody can reach needs no more; an open ancestor must not wait for it."""
+    cdef SpanExtra extra = <SpanExtra>(<Span>o)._extra
+    if flags & SPAN_FINISHED:
+        extra.local_root = extra.on_finish = extra.store = extra.context = None
+    else:
+        (<Span>o)._extra = None
 
 
 cdef void span_destroy(PyObject *o) noexcept:

@@ -35,6 +35,10 @@ cdef int replace_text(PyObject **slot, object value) except -1:
 
 
 # Span types are few and constant: spans hold a small number, this table the texts.
+cdef enum:
+    SPAN_TYPE_CHARS = 100    # the agent cuts longer ones
+    SPAN_TYPES_MAX = 4096
+
 cdef list span_types = [None]
 cdef dict span_type_numbers = {}
 
@@ -46,10 +50,13 @@ cdef uint32_t span_type_index(object value) except? 0:
     known = PyDict_GetItemWithError(span_type_numbers, value)
     if known != NULL:
         return <uint32_t>PyLong_AsSsize_t(<object>known)
-    if len(span_types) >= 4096:
-        warn("span_type", "more than 4,095 different span types; further ones are left out")
+    text = plain_text(value)[:SPAN_TYPE_CHARS]
+    known = PyDict_GetItemWithError(span_type_numbers, text)
+    if known != NULL:
+        return <uint32_t>PyLong_AsSsize_t(<object>known)
+    if len(span_types) >= SPAN_TYPES_MAX:
+        warn("span_type", "more than %d different span types: further ones are left out" % (SPAN_TYPES_MAX - 1))
         return 0
-    text = plain_text(value)
     span_types.append(text)
     span_type_numbers[text] = len(span_types) - 1
     return <uint32_t>(len(span_types) - 1)

@@ -184,8 +184,6 @@ cdef int span_set_metric(Span span, object key, object value) except -1:
     try:
         if isinstance(value, int):
             number = int(value)
-            if as_metric(number) is None:
-                return tags_put_text(&span._tags, <PyObject *>key, str(number))
         else:
             number = float(value)
             if not isfinite(number):
@@ -195,6 +193,8 @@ cdef int span_set_metric(Span span, object key, object value) except -1:
         return 0
     if special_key(span, key) == KEY_OURS:
         span._flags |= SPAN_COLLIDES
+    if as_metric(number) is None:
+        return span_put_any(span, key, number)
     return tags_put_number(&span._tags, <PyObject *>key, number)
 
 

@@ -73,13 +73,13 @@ cdef inline Py_ssize_t tags_find(TagBlock *block, PyObject *key) except -2:
     cdef uint32_t i
     cdef Py_hash_t key_hash
     cdef PyObject *at
-    for i in range(block.used):
-        if block.tags[i].key == key:
-            return i
     if block.index != NULL:
         at = PyDict_GetItemWithError(<object>block.index, <object>key)
         return PyLong_AsSsize_t(<object>at) if at != NULL else -1
-    key_hash = hash(<object>key)
+    for i in range(block.used):
+        if block.tags[i].key == key:
+            return i
+    key_hash = text_hash(key)
     for i in range(block.used):
         if text_hash(block.tags[i].key) == key_hash and same_text(block.tags[i].key, key):
             return i

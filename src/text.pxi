@@ -69,7 +69,5 @@ cdef unsigned char *put_text_long(Buffer *out, unsigned char *p, PyObject *s) ex
 
 cdef inline unsigned char *put_text(Buffer *out, unsigned char *p, PyObject *s) except NULL:
     """Writes a string; leaves at least 59 bytes of room for the fixed bytes that follow."""
-    cdef size_t n = PyUnicode_GET_LENGTH(s)
-    if FT_LIKELY(n < 32 and PyUnicode_IS_COMPACT_ASCII(s) and <size_t>(out.data + out.room - p) >= 96):
-        return wire_put_short(p, ft_ascii(s), n)
-    return put_text_long(out, p, s)
+    cdef unsigned char *after = ft_put_short_text(p, out.data + out.room, s)
+    return after if FT_LIKELY(after != NULL) else put_text_long(out, p, s)
