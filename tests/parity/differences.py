@@ -23,6 +23,7 @@ SIBLINGS = "an unfinished span that is dropped does not hold back its finished s
 NO_OT = "the tracestate member ot= is not written"
 CALLABLES = "wrap works on every callable: classmethod objects, partials and callable objects without a name"
 SHUT = "after shutdown() the tracer is disabled: a debug line, no warnings"
+SENT = "a parent that was sent is kept as its ids and service, so renaming it changes nothing"
 TOLERANT = "wrong types never cost a trace nor raise into the application"
 
 
@@ -113,6 +114,7 @@ ROWS: list[Row] = [
     Row("wrapping.contextmanager_body", "chunk ?", ABSENT, ANY, GENERATOR),
     Row("wrapping.*generator_close", "*/error", 0, 1, CLOSED),
     Row("wrapping.*generator_close", "*/meta/error.*", ABSENT, ANY, CLOSED),
+    Row("parents.top_level_renamed_sent_parent", "chunk 1/*/_dd.top_level", ABSENT, 1.0, SENT),
     Row("parents.child_of_wrong", "said/*", "'no exception'", "'raised AttributeError'", TOLERANT),
     Row("wrapping.unnamed_objects", "said/*", "3", "'raised AttributeError'", CALLABLES),
     Row("wrapping.unnamed_objects", "chunk 0", ["builtins.abs below 0"], ABSENT, CALLABLES),

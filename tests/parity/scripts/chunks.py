@@ -187,6 +187,22 @@ def case_user_origin(say):
             pass
 
 
+def case_user_origin_remote(say):
+    """_dd.origin set by the user where the context has one.
+
+    covers: 2.1.every.origin 2.1.first.setdefault
+    """
+    for value in ("user", 5):
+        context = Context(trace_id=123, span_id=456, sampling_priority=1, dd_origin="rum")
+        tracer.context_provider.activate(context)
+        with tracer.trace("root") as root:
+            root.set_tag("_dd.origin", value)
+            with tracer.trace("child") as child:
+                child.set_tag("_dd.origin", value)
+            with tracer.trace("untouched"):
+                pass
+
+
 def case_origin_assigned(say):
     """dd_origin assigned on the context later.
 

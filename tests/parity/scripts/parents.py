@@ -298,6 +298,18 @@ def case_top_level_after_finish(say):
         root.service = "two"
 
 
+def case_top_level_renamed_sent_parent(say):
+    """A parent renamed after its trace was sent.
+
+    covers: 4.3.top-level-late
+    """
+    root = tracer.start_span("root", service="one")
+    root.finish()
+    child = tracer.start_span("child", child_of=root, service="one")
+    root.service = "two"
+    child.finish()
+
+
 def case_top_level_detached(say):
     """Top level of spans made by start_span with child_of.
 

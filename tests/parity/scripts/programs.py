@@ -128,7 +128,7 @@ class Program:
 
     def rename(self):
         span = self.pick()
-        if span is not None:
+        if span is not None and not span.finished:
             what = self.random.choice(("service", "resource", "span_type"))
             setattr(span, what, self.random.choice(("one", "two", "new")))
 
