@@ -165,8 +165,9 @@ class Delivery:
             outcome.delivered = False
 
     def _warn_retry(self, result: ExportResult, outcome: Outcome) -> None:
+        fate = "kept as space allows" if self.final_ns is None else "dropped"
         text = f"traces cannot be sent to the agent at {self._agent}: {result.detail}"
-        outcome.warnings.append(("agent unreachable", f"{text}; they are kept as space allows"))
+        outcome.warnings.append(("agent unreachable", f"{text}; they are {fate}"))
 
     def _warn_lost(self, payload: Payload, result: ExportResult, outcome: Outcome) -> None:
         agent, count = self._agent, payload.trace_count

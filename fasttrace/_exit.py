@@ -7,7 +7,8 @@ The ways out, and what happens on each:
   an application registers later.
 * SIGTERM: a handler does the same, then lets the signal have its default effect. It is installed
   when a flusher starts, only in the main thread and only where nobody else handles the signal.
-* a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers.
+* a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
+  prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
 * a thread or a later callback finishes spans after all this: it sends them itself, as long as some
   of the deadline is left.
 """
@@ -145,17 +146,30 @@ def _on_sigterm(signum: int, frame: Any) -> None:
 
 
 def _register_finalizer() -> None:
-    """In a child of multiprocessing, which ends by os._exit, have `_at_exit` run before that."""
+    """Have `_at_exit` run at the end of a pool's child process, which ends by os._exit."""
     global _finalized_pid
     if _finalized_pid == os.getpid():
         return
+    _finalized_pid = os.getpid()
     for package in ("multiprocessing", "billiard"):
         process = sys.modules.get(f"{package}.process")
         util = sys.modules.get(f"{package}.util")
-        parent = getattr(process, "parent_process", None)
-        if util is not None and parent is not None and parent() is not None:
+        if process is not None and util is not None and _is_child(process):
             util.Finalize(None, _at_exit, exitpriority=-1000)  # after the application's own
-            _finalized_pid = os.getpid()
+    celery_signals = sys.modules.get("celery.signals")
+    if celery_signals is not None:  # its prefork workers skip even those finalizers
+        celery_signals.worker_process_shutdown.connect(_at_celery_worker_exit, weak=False)
+
+
+def _is_child(process: Any) -> bool:
+    """Whether a module like `multiprocessing.process` has started this process."""
+    if hasattr(process, "parent_process"):
+        return process.parent_process() is not None
+    return getattr(process.current_process(), "_parent_pid", None) is not None
+
+
+def _at_celery_worker_exit(**_: Any) -> None:
+    _at_exit()
 
 
 _fork.call_in_child(_after_fork_in_child)

@@ -3,8 +3,8 @@
 Three rules:
 
 * What must not be cut in two by a fork happens while `gate` is held, and a fork waits for the gate:
-  the step that imports the transport modules (a child would for ever wait for the import lock of a
-  thread it does not have), and calls into the TLS library.
+  imports in the background (a child would for ever wait for the import lock of a thread it does not
+  have), and calls into the TLS library.
 * In the child every registered flusher drops its connection, its locks and its thread, and the
   tracer's buffers are emptied: what was buffered leaves from the parent only.
 * A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush.
@@ -24,35 +24,39 @@ if TYPE_CHECKING:
 
     from fasttrace.flusher import Flusher
 
-_GATE_WAIT_S = 2.0  # a fork is never delayed longer, whatever is wrong
+_GATE_WAIT_S = 2.0  # nobody is ever held up longer, whatever is wrong
 
 
 class _Gate:
-    """A lock that can be renewed in place, so that modules may keep a reference to it."""
+    """A reentrant lock that gives way after a while, and can be renewed in place in a child."""
 
     def __init__(self) -> None:
         self._lock = NativeLock()
-        self._forker: int | None = None  # the thread that holds the gate while it forks
+        self._owner: int | None = None
+        self._depth = 0  # how often the owner has entered
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        me = get_ident()
+        if self._owner == me or self._lock.acquire(_GATE_WAIT_S):
+            self._owner = me
+            self._depth += 1
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._lock.locked():
+        if self._owner != get_ident():
+            return  # it did not get in, or it is in a child that has a new gate
+        self._depth -= 1
+        if self._depth == 0:
+            self._owner = None
             self._lock.release()
 
     def close_for_fork(self) -> None:
-        if self._lock.acquire(_GATE_WAIT_S):
-            self._forker = get_ident()
+        self.__enter__()
 
     def open_after_fork(self) -> None:
-        if self._forker == get_ident():
-            self._forker = None
-            self._lock.release()
+        self.__exit__()
 
     def renew(self) -> None:
-        self._lock = NativeLock()
-        self._forker = None
+        self.__init__()  # type: ignore[misc]
 
 
 #: Held during what a fork must not interrupt.

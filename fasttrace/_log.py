@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 
+from fasttrace._fork import gate
 from fasttrace._span import monotonic_ns
 
 TYPE_CHECKING = False
@@ -87,7 +88,8 @@ def _cut(message: str, max_chars: int) -> str:
 def _get_logger() -> Logger:
     global _logger
     if _logger is None:
-        import logging
+        with gate:  # the first message may come from a background thread
+            import logging
 
         _logger = logging.getLogger("fasttrace")
     return _logger

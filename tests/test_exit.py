@@ -35,7 +35,9 @@ def start(code: str, env: dict[str, str], **options: Any) -> subprocess.Popen[st
     """Start a program; its output is captured."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     env = {**env, **LATE, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-c", code], env=env, **options)
+    # newer Pythons warn of every fork of a process with threads
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
+    return subprocess.Popen(command, env=env, **options)
 
 
 def run(code: str, env: dict[str, str]) -> tuple[int, str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from fault_server import FaultServer, answering, response
 from reference import decode_payload
 
-#: Waits for a child and fails if it hangs or does not end well.
+#: `reap` waits for a child and fails if it hangs or does not end well.
 REAP = """
 import os, sys, threading, time
 def reap(pid, timeout_s=30.0):
@@ -26,13 +26,39 @@ def reap(pid, timeout_s=30.0):
             os.waitpid(pid, 0)
             raise AssertionError("a child hung")
         time.sleep(0.001)
+def slow_down_import_of(slow_name):
+    # returns an event that is set when the import begins to run the module
+    import importlib.machinery
+    entered = threading.Event()
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name != slow_name:
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            run = spec.loader.exec_module
+            def run_slowly(module):
+                entered.set()
+                time.sleep(0.5)
+                run(module)
+            spec.loader.exec_module = run_slowly
+            return spec
+    sys.meta_path.insert(0, Finder())
+    return entered
 """
 
 
 def run(code: str, env: dict[str, str], *arguments: str, timeout_s: float = 120.0) -> str:
     """Run a script in a fresh interpreter; it must end well and say nothing on stderr."""
     done = subprocess.run(
-        [sys.executable, "-c", REAP + textwrap.dedent(code), *arguments],
+        # newer Pythons warn of every fork of a process with threads, which is the subject here
+        [
+            sys.executable,
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            REAP + textwrap.dedent(code),
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -121,13 +147,7 @@ def test_fork_waits_for_the_imports() -> None:
         run(
             """
             from fasttrace import tracer
-            entered = threading.Event()
-            class SlowImport:
-                def find_spec(self, name, path=None, target=None):
-                    if name == "fasttrace.container":  # imported by fasttrace.agent
-                        entered.set()
-                        time.sleep(0.5)
-            sys.meta_path.insert(0, SlowImport())
+            entered = slow_down_import_of("fasttrace.container")  # which fasttrace.agent imports
             tracer.trace("parent").finish()
             assert entered.wait(10.0)
             pid = os.fork()
@@ -239,8 +259,6 @@ def import_all_the_while():
             except ImportError:
                 pass
         time.sleep(0.001)
-import warnings
-warnings.simplefilter("ignore")
 workers = [threading.Thread(target=trace, args=(n,), daemon=True) for n in range(threads)]
 workers.append(threading.Thread(target=import_all_the_while, daemon=True))
 for worker in workers:
@@ -319,3 +337,27 @@ def test_hooks_cost_a_fork_little() -> None:
             },
         )
     assert float(out) < 0.001
+
+
+def test_fork_waits_for_the_first_warning() -> None:
+    """A fork while the flusher imports `logging` for its first warning harms nobody."""
+    run(
+        """
+        from fasttrace import tracer
+        assert "logging" not in sys.modules
+        entered = slow_down_import_of("logging")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        tracer.trace("a").finish()
+        assert entered.wait(10.0)
+        pid = os.fork()
+        import logging
+        if not pid:
+            os._exit(0)
+        reap(pid)
+        """,
+        {
+            **os.environ,
+            "DD_TRACE_AGENT_URL": "http://127.0.0.1:1",
+            "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.01",
+        },
+    )
