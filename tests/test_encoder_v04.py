@@ -7,6 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from helpers import run_python
 from reference import canonical, decode_payload, payload_v04
 
 from fasttrace import Span
@@ -107,11 +108,12 @@ LENGTHS += [25_000]
 def test_any_length_of_text(length: int, unit: str) -> None:
     """Texts of every length and width arrive unchanged in every place a text can have."""
     text = unit * length
-    span = make_span(name=text, service=text, resource=text, span_type=text)
+    span = make_span(name=text, service=text, resource=text, span_type=text[:100])
     span.set_tag("key", text)
     span.set_tag(text, "value")
     [[sent]] = decode([span])
-    assert (sent["name"], sent["service"], sent["resource"], sent["type"]) == (text,) * 4
+    assert (sent["name"], sent["service"], sent["resource"]) == (text,) * 3
+    assert sent.get("type", "") == text[:100]
     assert sent["meta"] == {"key": text, text: "value"}
 
 
@@ -122,14 +124,38 @@ def test_a_text_that_is_too_long_is_cut(length: int, unit: str) -> None:
     text = unit * length
     expected = unit * 2486 + "<truncated>..."
     assert len(expected) == 2500
-    span = make_span(name=text, service=text, resource=text, span_type=text)
+    span = make_span(name=text, service=text, resource=text)
     span.set_tag("key", text)
     span.set_tag(text, "value")
     span.set_metric(unit + "-" + text, 1)
     [[sent]] = decode([span])
-    assert (sent["name"], sent["service"], sent["resource"], sent["type"]) == (expected,) * 4
+    assert (sent["name"], sent["service"], sent["resource"]) == (expected,) * 3
     assert sent["meta"] == {"key": expected, expected: "value"}
     assert sent["metrics"] == {unit + "-" + unit * 2484 + "<truncated>...": 1}
+
+
+@pytest.mark.parametrize("length", [101, 25_001, 1_000_000])
+def test_a_type_that_is_too_long_is_cut(length: int) -> None:
+    """A span type is cut to the 100 characters that the agent keeps of one."""
+    span = make_span(span_type="t" * length)
+    assert span.span_type == "t" * 100
+    assert decode([span])[0][0]["type"] == "t" * 100
+
+
+def test_thousands_of_types() -> None:
+    """However many different types a process has seen, each span has its own, and keeps it."""
+    code = """
+        import msgpack
+        from fasttrace import Span
+        from fasttrace._span import encode_trace
+        types = [f"type {i}" for i in range(10_000)] + ["web"]
+        spans = [Span("op", span_type=one) for one in types]
+        assert [span.span_type for span in spans] == types
+        for version in ("v0.4", "v0.5"):
+            encoded = bytes(encode_trace(spans, version))
+            assert all(one.encode() in encoded for one in types), version
+    """
+    run_python(code)
 
 
 @pytest.mark.parametrize(

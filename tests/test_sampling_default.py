@@ -130,6 +130,22 @@ def test_a_manual_decision_wins_over_rates(tracer: Tracer) -> None:
     assert "_dd.agent_psr" not in sent["metrics"]
 
 
+def test_a_late_manual_decision_takes_the_rate_away(new_tracer: Any) -> None:
+    """manual.drop after a decision by rate changes the later chunks, and their root has no rate."""
+    tracer = new_tracer(partial_flush_min_spans=1)
+    tracer._set_rates({"service:svc,env:": 1.0})
+    with tracer.trace("root") as root:
+        with tracer.trace("child"):
+            pass
+        root.set_tag("manual.drop")
+    child, sent_root = spans_of(tracer)
+    assert child["metrics"]["_sampling_priority_v1"] == 1
+    assert child["meta"]["_dd.p.dm"] == "-1"
+    assert sent_root["metrics"]["_sampling_priority_v1"] == -1
+    assert sent_root["meta"]["_dd.p.dm"] == "-4"
+    assert "_dd.agent_psr" not in sent_root["metrics"]
+
+
 def test_all_chunks_of_a_trace_have_one_decision(new_tracer: Any) -> None:
     """Rates that change while a trace is open do not change its decision."""
     tracer = new_tracer(partial_flush_min_spans=2)
