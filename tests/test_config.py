@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from helpers import run_python
 
 from fasttrace import _address, _log
 from fasttrace._service_name import infer_service
@@ -457,17 +457,13 @@ def test_inferred_service_of_this_process(shop: Path, monkeypatch: pytest.Monkey
 
 def test_config_imports_nothing_heavy() -> None:
     """Reading the configuration imports none of the modules that would slow an import down."""
-    code = (
-        "import sys; before = set(sys.modules); from fasttrace.config import Config;"
-        "Config.from_env(); print(*sorted(set(sys.modules) - before))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    done = run_python("""
+        import sys
+        before = set(sys.modules)
+        from fasttrace.config import Config
+        Config.from_env()
+        print(*sorted(set(sys.modules) - before))
+    """)
     heavy = {
         *("asyncio", "collections", "dataclasses", "functools", "http", "inspect", "json"),
         *("logging", "re", "socket", "ssl", "threading", "typing", "urllib", "pathlib"),

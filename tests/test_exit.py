@@ -34,10 +34,10 @@ def script(body: str) -> str:
 def start(code: str, env: dict[str, str], **options: Any) -> subprocess.Popen[str]:
     """Start a program; its output is captured."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    env = {**env, **LATE, "PYTHONPATH": os.pathsep.join(sys.path)}
     # newer Pythons warn of every fork of a process with threads
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
-    return subprocess.Popen(command, env=env, **options)
+    # `cwd`: not where the package's sources are
+    return subprocess.Popen(command, env={**env, **LATE}, cwd=os.sep, **options)
 
 
 def run(code: str, env: dict[str, str]) -> tuple[int, str, str]:
@@ -253,13 +253,13 @@ def test_child_processes(method: str, kind: str, session: Any, tmp_path: Path) -
     """Children of multiprocessing and of process pools deliver before they end."""
     program = tmp_path / "program.py"
     program.write_text(CHILDREN)
-    env = {**session.env(), **LATE, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(program), method, kind],
         capture_output=True,
         text=True,
         timeout=60,
-        env=env,
+        env={**session.env(), **LATE},
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert names(session) == ["child 0", "child 1", "child 2", "parent"]

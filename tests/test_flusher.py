@@ -7,9 +7,6 @@ import gc
 import logging
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import weakref
@@ -18,7 +15,7 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, answering, refused_url, response
-from helpers import accounting_difference
+from helpers import accounting_difference, run_python
 from reference import decode_payload
 
 from fasttrace import Tracer, _log, agent, flusher
@@ -767,21 +764,9 @@ def test_log_handler_that_traces_and_flushes(
 # -- what is imported ------------------------------------------------------------------------------
 
 
-def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh interpreter and return what it printed."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
-    )
-
-
 def test_sending_imports_little(session: Any) -> None:
     """Delivering a trace over TCP imports neither sockets' Python half nor threading nor TLS."""
-    done = run(
+    done = run_python(
         """
         import sys
         before = set(sys.modules)
@@ -791,7 +776,7 @@ def test_sending_imports_little(session: Any) -> None:
         assert tracer.flush(10.0)
         print(*sorted(set(sys.modules) - before))
         """,
-        **session.env(),
+        env=session.env(),
     )
     assert done.stderr == ""
     loaded = set(done.stdout.split())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 
 import pytest
+from helpers import run_python
 
 from fasttrace import _log
 
@@ -100,16 +98,9 @@ def test_broken_handler_does_no_harm() -> None:
         logging.getLogger("fasttrace").removeHandler(handler)
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh interpreter."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
-    )
-
-
 def test_logging_is_imported_by_the_first_message_only() -> None:
     """Importing the tracer does not import `logging`; a first warning does."""
-    done = run("""
+    done = run_python("""
         import sys
         from fasttrace import _log
         assert "logging" not in sys.modules
@@ -121,7 +112,7 @@ def test_logging_is_imported_by_the_first_message_only() -> None:
 
 def test_debug_lines_are_seen_without_any_set_up() -> None:
     """With debug on and no logging configured, debug lines go to standard error."""
-    done = run("""
+    done = run_python("""
         from fasttrace import _log
         _log.configure(60.0, True)
         _log.debug("hello")
@@ -131,7 +122,7 @@ def test_debug_lines_are_seen_without_any_set_up() -> None:
 
 def test_nothing_while_the_interpreter_shuts_down() -> None:
     """A warning from an object that dies with the interpreter is not shown."""
-    done = run("""
+    done = run_python("""
         import logging
         from fasttrace import _log
         class Late:
