@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
     from typing import Any
 
-    from fasttrace._span import Span
+    from fasttrace._span import Context, Span
 
 #: Most frames of a stack where nobody says otherwise.
 MAX_FRAMES = 30
@@ -130,6 +130,15 @@ def links_json(links: list[tuple[int, int, str | None, int | None, dict[str, str
             item["flags"] = int(flags)
         items.append(item)
     return _dump(items)
+
+
+def tracestate_of(context: Context) -> str | None:
+    """Return the W3C tracestate a link to `context` carries."""
+    try:
+        from fasttrace.propagation.tracecontext import tracestate_of as build
+    except ImportError:
+        return None
+    return build(context)
 
 
 def _dump(items: list[dict[str, Any]]) -> str:

@@ -61,7 +61,6 @@ class Tracer(_span.TracerCore):
         self._filters: list[TraceFilter] = []
         self._start_hooks: list[Callable[[Span], Any]] = []
         self._provider = context_provider
-        self._runtime_id = _new_runtime_id()
         self._apply_config()
         self.enabled = self._config.enabled
 
@@ -83,18 +82,23 @@ class Tracer(_span.TracerCore):
         self._apply_tags()
 
     def _apply_hooks(self) -> None:
-        self._set_hooks(
-            self._filters, self._start_hooks, self._config.service_mapping, self._provider
-        )
+        # Tracer-wide tags that do something beyond being there do it to each span.
+        acting = {
+            key: value
+            for key, value in {**self._config.tags, **self._tags}.items()
+            if key in ("manual.keep", "manual.drop", "service.name")
+        }
+        hooks = [*self._start_hooks, lambda span: span.set_tags(acting)] if acting else self._start_hooks
+        self._set_hooks(self._filters, hooks, self._config.service_mapping, self._provider)
 
     def _apply_tags(self) -> None:
         """Tell the core the tags that spans begun from now on carry."""
         config = self._config
         scratch = _span.Span("")
         scratch.set_tags(config.tags)
+        scratch.set_tags(self._tags)
         if config.env:
             scratch.set_tag("env", config.env)
-        scratch.set_tags(self._tags)
         chunk = {"language": "python"}
         if config.git_metadata_enabled:
             for name, value in (
@@ -110,7 +114,7 @@ class Tracer(_span.TracerCore):
             config.version,
             scratch.get_tags(),
             scratch.get_metrics(),
-            {"runtime-id": self._runtime_id},
+            {"runtime-id": _runtime_id},
             {"process_id": os.getpid()},
             {"_dd.hostname": config.hostname} if config.report_hostname and config.hostname else {},
             chunk,
@@ -157,6 +161,8 @@ class Tracer(_span.TracerCore):
             dogstatsd_url: address of DogStatsD.
             api_version: "v0.4" or "v0.5".
             partial_flush_enabled, partial_flush_min_spans: see `Config`.
+            wrap_executor: called as f(tracer, function, args, kwargs, name, service=, resource=,
+                span_type=) in place of plain functions that are wrapped.
 
         Raises:
             ValueError: an address or `api_version` is not usable.
@@ -166,7 +172,7 @@ class Tracer(_span.TracerCore):
         del given["self"]
         if all(value is None for value in given.values()):
             return
-        for name in ("sampler", "writer", "wrap_executor", "compute_stats_enabled"):
+        for name in ("sampler", "writer", "compute_stats_enabled"):
             if given[name]:
                 _log.warn(f"configure_{name}", f"Tracer.configure: {name} has no effect here")
         changes = {
@@ -181,6 +187,8 @@ class Tracer(_span.TracerCore):
             self._filters = list(settings["FILTERS"])
         if trace_processors is not None:
             self._filters = list(trace_processors)
+        if wrap_executor is not None:
+            self._wrap_executor = wrap_executor
         if context_provider is not None:
             own = not isinstance(context_provider, DefaultContextProvider)
             self._provider = context_provider if own else None
@@ -232,6 +240,7 @@ class Tracer(_span.TracerCore):
         """Put tags on every span begun from now on; as Span.set_tags, numbers become metrics."""
         self._tags.update(tags)
         self._apply_tags()
+        self._apply_hooks()
 
     def on_start_span(self, hook: F) -> F:
         """Call `hook(span)` with every span that starts; returns `hook`, so it is a decorator."""
@@ -333,12 +342,23 @@ class Tracer(_span.TracerCore):
         self.enabled = False
         self.context_provider.activate(None)
 
-    def _begin_in_forked_child(self) -> None:
-        self._runtime_id = _new_runtime_id()
-        self._apply_tags()
-
     def __repr__(self) -> str:
         return f"<Tracer agent={self._config.agent_url} enabled={self.enabled}>"
+
+
+class _ImportedTracer(Tracer):
+    """The default tracer: its hot methods are bound once and kept in slots.
+
+    CPython compiles `tracer.trace(...)` on an imported name to a plain attribute access. That finds
+    a slot at once, but binds a method anew each time, which takes as long as an eighth of a span.
+    """
+
+    __slots__ = ("current_root_span", "current_span", "start_span", "trace")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config=config)
+        for name in self.__slots__:
+            setattr(self, name, getattr(super(), name))
 
 
 def _new_runtime_id() -> str:
@@ -349,8 +369,16 @@ def _new_runtime_id() -> str:
     return noise.hex()
 
 
+_runtime_id = _new_runtime_id()  # one for the process, whatever the number of tracers
+_runtime_pid = os.getpid()
+
+
 def _after_fork(core: Tracer) -> None:
-    core._begin_in_forked_child()
+    """Give the tracers of a forked child the new process's identity."""
+    global _runtime_id, _runtime_pid
+    if os.getpid() != _runtime_pid:
+        _runtime_id, _runtime_pid = _new_runtime_id(), os.getpid()
+    core._apply_tags()
 
 
 def _set_up() -> Tracer:
@@ -361,7 +389,7 @@ def _set_up() -> Tracer:
         os.register_at_fork(before=_span.decide_before_fork)
     config = Config.from_env()
     _log.configure(config.logging_rate_s, config.debug)
-    return Tracer(config=config)
+    return _ImportedTracer(config)
 
 
 tracer = _set_up()

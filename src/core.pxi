@@ -7,9 +7,6 @@ cdef Span noop_span = None           # what a disabled tracer hands out
 cdef class TracerCore:
     """Base of `fasttrace.tracer.Tracer`; `trace`, `start_span` and `current_span` are never overridden."""
     cdef object __weakref__
-    cdef object bound_trace          # methods bound once, see _protocol.h
-    cdef object bound_start_span
-    cdef object bound_current_span
     cdef bint is_enabled
     cdef bint wide_ids               # 128-bit trace ids
     cdef bint slow_start             # a hook, a service mapping or a context provider is set
@@ -19,6 +16,7 @@ cdef class TracerCore:
     cdef list start_hooks            # called with each new span
     cdef dict service_mapping        # service -> service, or None
     cdef object provider             # custom context provider, or None
+    cdef public object _wrap_executor    # called in place of wrapped functions (ddtrace 2.x), or None
     cdef uint32_t partial_min_spans  # finished spans that make a partial chunk
     cdef uint32_t open_max           # unfinished spans held at most
     cdef readonly int traceback_max_frames

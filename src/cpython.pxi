@@ -23,7 +23,6 @@ cdef extern from "_zero.h":
     pass
 
 cdef extern from "_protocol.h":
-    int ft_bind_once(PyTypeObject *owner, const char *name, Py_ssize_t offset) except -1
     void ft_revive(PyObject *o, PyTypeObject *owner, size_t size)
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)

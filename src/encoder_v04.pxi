@@ -37,14 +37,14 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
     cdef uint32_t i, fields = 8
     cdef int k
     cdef size_t head
-    cdef SpanExtra extra
+    cdef TraceState state = (<Segment>span._segment).state
     plan_span(&plan, span, segment, first, partial)
     if FT_UNLIKELY(span._flags & SPAN_COLLIDES or span._extra is not None):
         return put_span_v04_slow(out, p, span, segment, &plan)
     p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
     head = p - out.data
-    p = wire_put_v04_fixed(p, segment.state.id_low, span._span_id, span._parent_id,
-                           span._start_ns + segment.state.offset_ns, span._duration_ns)
+    p = wire_put_v04_fixed(p, state.id_low, span._span_id, span._parent_id,
+                           span._start_ns + state.offset_ns, span._duration_ns)
     p = put_names(out, p, span, &fields)
     if plan.texts:
         fields += 1
@@ -92,7 +92,7 @@ cdef inline unsigned char *put_names(Buffer *out, unsigned char *p, Span span, u
     p = put_text(out, p, span._resource if span._resource != NULL else name)
     if span._type:
         fields[0] += 1
-        p = put_text(out, put_raw(p, V04_TYPE, 5), span_type_raw(span._type))
+        p = put_text(out, put_raw(p, V04_TYPE, 5), span_type_raw(span))
     if span._flags & SPAN_ERROR:
         fields[0] += 1
         p = put_raw(p, V04_ERROR, 7)
@@ -102,6 +102,7 @@ cdef inline unsigned char *put_names(Buffer *out, unsigned char *p, Span span, u
 cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, Segment segment,
                                       Plan *plan) except NULL:
     """The same for a span with links or events, or with tags that may share names with ours."""
+    cdef TraceState state = (<Segment>span._segment).state
     cdef uint32_t fields = 8
     cdef size_t head
     cdef dict meta, metrics
@@ -109,8 +110,8 @@ cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, 
     links = span_add_rare(span, segment, meta, True)
     p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
     head = p - out.data
-    p = wire_put_v04_fixed(p, segment.state.id_low, span._span_id, span._parent_id,
-                           span._start_ns + segment.state.offset_ns, span._duration_ns)
+    p = wire_put_v04_fixed(p, state.id_low, span._span_id, span._parent_id,
+                           span._start_ns + state.offset_ns, span._duration_ns)
     p = put_names(out, p, span, &fields)
     if meta:
         fields += 1

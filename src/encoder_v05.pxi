@@ -17,10 +17,10 @@ cdef int put_span_v05(Payload payload, Span span, Segment segment, bint first, u
     p = wire_put_uint(p + 1, string_index(payload, span._service if span._service != NULL else <PyObject *>TEXT_EMPTY))
     p = wire_put_uint(p, string_index(payload, name))
     p = wire_put_uint(p, string_index(payload, span._resource if span._resource != NULL else name))
-    p = wire_put_uint(p, segment.state.id_low)
+    p = wire_put_uint(p, (<Segment>span._segment).state.id_low)
     p = wire_put_uint(p, span._span_id)
     p = wire_put_uint(p, span._parent_id)
-    p = wire_put_int(p, span._start_ns + segment.state.offset_ns)
+    p = wire_put_int(p, span._start_ns + (<Segment>span._segment).state.offset_ns)
     p = wire_put_int(p, span._duration_ns)
     p = wire_put_int(p, span.error if span._flags & SPAN_ERROR else 0)
     if FT_UNLIKELY(span._flags & SPAN_COLLIDES or span._extra is not None):
@@ -68,7 +68,7 @@ cdef int put_span_v05(Payload payload, Span span, Segment segment, bint first, u
 
 
 cdef inline PyObject *type_or_empty(Span span) noexcept:
-    return span_type_raw(span._type) if span._type else <PyObject *>TEXT_EMPTY
+    return span_type_raw(span) if span._type else <PyObject *>TEXT_EMPTY
 
 
 cdef unsigned char *put_items_v05(Payload payload, unsigned char *p, dict items) except NULL:

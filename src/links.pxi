@@ -46,10 +46,8 @@ cdef int span_link_context(Span span, object context, object attributes) except 
     if trace_id is None or not link._span_id:
         warn("link", "a span link needs a trace id and a span id: ignored")
         return 0
-    flags = None
-    if link._state.has_priority:
-        flags = 1 if link._state.priority > 0 else 0
-    tracestate = None if link._state.meta is None else link._state.meta.get("tracestate")
+    flags = 1 if link._state.has_priority and link._state.priority > 0 else 0
+    tracestate = errors_module().tracestate_of(link)
     return span_add_link(span, trace_id, link._span_id, tracestate, flags, attributes)
 
 
@@ -69,8 +67,12 @@ cdef int span_add_link(Span span, object trace_id, object span_id, object traces
             flatten_attribute(flat, str(key), value)
     extra = span_extra(span)
     link = (int(trace_id), int(span_id), tracestate, flags, flat)
-    links = [] if extra.links is None else extra.links
-    extra.links = [old for old in links if old[1] != span_id or "ptr.kind" in old[4]]
+    if extra.links is None:
+        extra.links = []
+    for i, old in enumerate(extra.links):
+        if old[1] == span_id and "ptr.kind" not in old[4]:
+            extra.links[i] = link
+            return 0
     extra.links.append(link)
     return 0
 

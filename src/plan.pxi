@@ -24,6 +24,7 @@ cdef str TEXT_PRIORITY = "_sampling_priority_v1"
 cdef str TEXT_MECHANISM = "_dd.p.dm"
 cdef str TEXT_DEFAULT = "-0"
 cdef str TEXT_TID = "_dd.p.tid"
+cdef str TEXT_BASE_SERVICE = "_dd.base_service"
 cdef str TEXT_TOP_LEVEL = "_dd.top_level"
 cdef str TEXT_PARTIAL = "_dd.py.partial_flush"
 cdef str TEXT_AGENT_RATE = "_dd.agent_psr"
@@ -90,6 +91,11 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         plan.numbers = span._tags.used - span._tags.texts
     if segment.core is None:
         return 0
+    if FT_UNLIKELY(span._segment != <PyObject *>segment):
+        # Made by hand and added by a filter: it has what it was given.
+        if first:
+            plan_first(plan, span, segment, partial)
+        return 0
     if FT_LIKELY(not flags & SPAN_OWNS_STATIC):
         plan_share(plan, profile.tags)
         if flags & SPAN_VERSION:
@@ -107,7 +113,7 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         plan_share(plan, state.inherited)
     if FT_UNLIKELY(state.origin is not None):
         plan_text(plan, TEXT_ORIGIN, state.origin)
-    if span._service != <PyObject *>profile.service and \
+    if span._service != <PyObject *>profile.service and not flags & SPAN_BASE_KNOWN and \
             (span._service == profile.foreign or profile.note_foreign(span._service)):
         plan_share(plan, profile.base)
     if first:
@@ -129,7 +135,8 @@ cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) ex
     """Tags of the whole chunk, which its first span carries."""
     cdef uint32_t slot
     cdef TraceState state = segment.state
-    if span._flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_COLLIDES) != SPAN_LOCAL_ROOT:
+    if span._flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_COLLIDES) != SPAN_LOCAL_ROOT or \
+            span._segment != <PyObject *>segment:
         plan_share(plan, segment.profile.chunk)
     if FT_LIKELY(state.id_high and state.mechanism == MECHANISM_DEFAULT and state.priority == AUTO_KEEP
                  and state.propagated is None and not partial and not span._flags & SPAN_COLLIDES):
@@ -194,7 +201,7 @@ cdef tuple plan_merge(Plan *plan, Span span):
             metrics.update((<StaticTags>plan.shared[i]).metrics)
     for i in range(plan.pair_count):
         pair = &plan.pairs[i]
-        if pair.text != NULL:
+        if pair.text != NULL and pair.key != <PyObject *>TEXT_ORIGIN:
             meta[<object>pair.key] = <object>pair.text
     span_own(span, True, meta)
     span_own(span, False, metrics)
@@ -207,4 +214,7 @@ cdef tuple plan_merge(Plan *plan, Span span):
         if pair.text == NULL:
             metrics[<object>pair.key] = pair.real if pair.is_real else pair.number
             meta.pop(<object>pair.key, None)
+        elif pair.key == <PyObject *>TEXT_ORIGIN:
+            meta[<object>pair.key] = <object>pair.text
+            metrics.pop(<object>pair.key, None)
     return meta, metrics

@@ -16,19 +16,24 @@ cdef class Profile:
     cdef StaticTags base         # on spans of another service
     cdef str env                 # "" if not configured
     cdef PyObject *foreign       # owned: service last found to differ from the global one
-    cdef uint64_t key_bits[8]    # filter: keys of `tags` and all special keys
+    cdef uint64_t key_bits[64]   # Bloom filter, two probes: keys of `tags` and all special keys
 
     def __dealloc__(self):
         if self.foreign != NULL:
             decref(self.foreign)
 
     cdef bint may_be_special(self, PyObject *key) noexcept:
-        cdef Py_hash_t key_hash = text_hash(key)
-        return (self.key_bits[(key_hash >> 6) & 7] >> (key_hash & 63)) & 1
+        cdef uint64_t h = <uint64_t>text_hash(key)
+        return (self.key_bits[(h >> 6) & 63] >> (h & 63)) & (self.key_bits[(h >> 18) & 63] >> ((h >> 12) & 63)) & 1
+
+    cdef void note_key(self, object key) noexcept:
+        cdef uint64_t h = <uint64_t>text_hash(<PyObject *>key)
+        self.key_bits[(h >> 6) & 63] |= <uint64_t>1 << (h & 63)
+        self.key_bits[(h >> 18) & 63] |= <uint64_t>1 << ((h >> 12) & 63)
 
     cdef bint note_foreign(self, PyObject *service) except -1:
         """Whether a span of this service needs `_dd.base_service`; remembers the last that does."""
-        if service == NULL or self.service is None:
+        if service == NULL or self.service is None or PyUnicode_GET_LENGTH(service) == 0:
             return False
         if (<object>service).lower() == self.service_lower:
             return False
@@ -42,8 +47,6 @@ cdef class Profile:
 cdef Profile make_profile(service, str env, version, dict meta, dict metrics, dict root_meta, dict root_metrics,
                           dict new_trace_meta, dict chunk_meta, dict chunk_metrics):
     cdef Profile profile = Profile.__new__(Profile)
-    cdef StaticTags special
-    cdef int i
     profile.tags = StaticTags(meta, metrics)
     profile.version = StaticTags({} if version is None else {"version": plain_text(version)}, {})
     profile.root = StaticTags(root_meta, root_metrics)
@@ -56,9 +59,9 @@ cdef Profile make_profile(service, str env, version, dict meta, dict metrics, di
     profile.service_lower = None if service is None else profile.service.lower()
     profile.base = StaticTags({} if service is None else {"_dd.base_service": profile.service_lower}, {})
     profile.env = env or ""
-    special = StaticTags(dict.fromkeys(SPECIAL_KEYS, ""), {})
-    for i in range(8):
-        profile.key_bits[i] = special.key_bits[i] | profile.tags.key_bits[i]
+    for keys in (SPECIAL_KEYS, profile.tags.meta, profile.tags.metrics):
+        for key in keys:
+            profile.note_key(key)
     return profile
 
 cdef Profile empty_profile = make_profile(None, None, None, {}, {}, {}, {}, {}, {}, {})

@@ -294,6 +294,16 @@ cdef PyObject *segment_detach_finished(Segment segment) noexcept:
     return out_head
 
 
+cdef void keep_local_root(Span span) noexcept:
+    """Notes the local root of a span in a joined trace before the way up to it is cut."""
+    cdef SpanExtra extra
+    root = span_local_root(span)
+    if root is not span:
+        extra = span_extra(span)
+        if extra.local_root is None:
+            extra.local_root = root
+
+
 cdef void list_release(Segment segment, PyObject *at) noexcept:
     """Ends the list's hold on its spans: frees orphans, cuts what the others need no more."""
     cdef PyObject *following
@@ -314,6 +324,8 @@ cdef void list_release(Segment segment, PyObject *at) noexcept:
             (<Span>at)._flags &= ~<uint32_t>SPAN_IN_LIST
             above = (<Span>at)._above
             if complete and above != NULL and (<Span>above)._segment == <PyObject *>segment:
+                if segment.entries:
+                    keep_local_root(<Span>at)
                 # Everything of this trace is finished, so nobody will walk up from here again.
                 (<Span>at)._above = NULL
                 decref(above)

@@ -26,7 +26,8 @@ cdef enum:
     SPAN_COLLIDES = 1 << 12      # a tag may share its name with one of ours: encode by dict
     SPAN_OWNS_STATIC = 1 << 13   # the shared tags were copied into its own block
     SPAN_SEEN = 1 << 14          # scratch mark while a filtered chunk is put together
-    SPAN_ENTRY = 1 << 15         # counted in its Segment as a local root beside the first one
+    SPAN_NO_RESOURCE = 1 << 15   # resource set to None by the application
+    SPAN_BASE_KNOWN = 1 << 16    # `_dd.base_service` was decided before filters ran
 
 ctypedef PyObject *(*vectorcall_function)(PyObject *, PyObject **, size_t, PyObject *)
 
@@ -40,6 +41,7 @@ cdef class SpanExtra:
     cdef Context context         # so that `span.context is span.context`
     cdef PyObject *parent_service    # owned: service of a finished parent that is no longer held
     cdef object local_root       # local root that a compressed parent chain no longer leads to
+    cdef str span_type           # a type the common table does not have
     cdef int64_t error           # span.error if it is neither 0 nor 1
 
     def __dealloc__(self):
@@ -138,8 +140,12 @@ cdef class Span:
 
     @name.setter
     def name(self, value):
-        if not self._flags & SPAN_NOOP:
-            replace_text(&self._name, text_or_empty(value))
+        if self._flags & SPAN_NOOP:
+            return
+        if self._resource == NULL:
+            # Without a resource of its own the span was given its first name as resource.
+            replace_text(&self._resource, self.name)
+        replace_text(&self._name, text_or_empty(value))
 
     @property
     def service(self):
@@ -154,24 +160,28 @@ cdef class Span:
     @property
     def resource(self):
         """Resource name (str); the operation name unless set."""
-        if self._resource != NULL:
-            return <object>self._resource
-        return self.name
+        if self._flags & SPAN_NO_RESOURCE:
+            return None
+        return <object>self._resource if self._resource != NULL else self.name
 
     @resource.setter
     def resource(self, value):
         if not self._flags & SPAN_NOOP:
-            replace_text(&self._resource, text_or_empty(value))
+            replace_text(&self._resource, "" if value is None else text_or_empty(value))
+            if value is None:
+                self._flags |= SPAN_NO_RESOURCE
+            else:
+                self._flags &= ~<uint32_t>SPAN_NO_RESOURCE
 
     @property
     def span_type(self):
         """Span type (str, see `fasttrace.ext.SpanTypes`) or None."""
-        return span_type_text(self._type)
+        return <object>span_type_raw(self) if self._type else None
 
     @span_type.setter
     def span_type(self, value):
         if not self._flags & SPAN_NOOP:
-            self._type = span_type_index(value)
+            span_set_type(self, value)
 
     # -- state and time ------------------------------------------------------------------------
 
@@ -292,8 +302,8 @@ cdef class Span:
         return span_meta(self)
 
     def remove_tag(self, key) -> None:
-        """Removes a text tag, if there."""
-        span_remove(self, key, True)
+        """Removes a tag, if there (text or number, as ddtrace 4.x)."""
+        span_remove(self, key)
 
     def set_metric(self, key, value) -> None:
         """Sets a numeric tag; what is no finite number is ignored."""
@@ -314,8 +324,8 @@ cdef class Span:
         return span_metrics(self)
 
     def remove_metric(self, key) -> None:
-        """Removes a numeric tag, if there."""
-        span_remove(self, key, False)
+        """Removes a tag, if there (text or number, as ddtrace 4.x)."""
+        span_remove(self, key)
 
     @property
     def _meta(self) -> dict:

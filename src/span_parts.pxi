@@ -12,14 +12,16 @@ cdef inline SpanExtra span_extra(Span span):
 
 
 cdef object text_or_empty(object value):
-    """4.x coercion of names: what is no text becomes "" (None stays None)."""
+    """4.x coercion of names: bytes are decoded, other things become "" (None stays None)."""
     if isinstance(value, str):
         return plain_text(value)
+    if isinstance(value, bytes):
+        return plain_text((<bytes>value).decode("utf-8", "replace"))
     return None if value is None else ""
 
 
 cdef object text_or_none(object value):
-    return plain_text(value) if isinstance(value, str) else None
+    return text_or_empty(value) if isinstance(value, (str, bytes)) else None
 
 
 cdef int replace_text(PyObject **slot, object value) except -1:
@@ -36,39 +38,39 @@ cdef int replace_text(PyObject **slot, object value) except -1:
 
 # Span types are few and constant: spans hold a small number, this table the texts.
 cdef enum:
-    SPAN_TYPE_CHARS = 100    # the agent cuts longer ones
+    SPAN_TYPE_CHARS = 100    # longer ones, and those beyond the table, are kept by their span
     SPAN_TYPES_MAX = 4096
+    SPAN_TYPE_OWN = 0xFFFF
 
 cdef list span_types = [None]
 cdef dict span_type_numbers = {}
 
 
-cdef uint32_t span_type_index(object value) except? 0:
+cdef int span_set_type(Span span, object value) except -1:
+    """Sets the type; what is no text counts as none."""
     cdef PyObject *known
-    if value is None or not isinstance(value, str):
+    span._type = 0
+    text = text_or_none(value)
+    if text is None:
         return 0
-    known = PyDict_GetItemWithError(span_type_numbers, value)
-    if known != NULL:
-        return <uint32_t>PyLong_AsSsize_t(<object>known)
-    text = plain_text(value)[:SPAN_TYPE_CHARS]
     known = PyDict_GetItemWithError(span_type_numbers, text)
     if known != NULL:
-        return <uint32_t>PyLong_AsSsize_t(<object>known)
-    if len(span_types) >= SPAN_TYPES_MAX:
-        warn("span_type", "more than %d different span types: further ones are left out" % (SPAN_TYPES_MAX - 1))
-        return 0
-    span_types.append(text)
-    span_type_numbers[text] = len(span_types) - 1
-    return <uint32_t>(len(span_types) - 1)
+        span._type = <uint32_t>PyLong_AsSsize_t(<object>known)
+    elif len(text) > SPAN_TYPE_CHARS or len(span_types) >= SPAN_TYPES_MAX:
+        span_extra(span).span_type = text
+        span._type = SPAN_TYPE_OWN
+    else:
+        span_types.append(text)
+        span._type = <uint32_t>(len(span_types) - 1)
+        span_type_numbers[text] = span._type
+    return 0
 
 
-cdef object span_type_text(uint32_t index):
-    return span_types[index]
-
-
-cdef inline PyObject *span_type_raw(uint32_t index) noexcept:
+cdef inline PyObject *span_type_raw(Span span) noexcept:
     """Borrowed text of a type that is not none."""
-    return PyList_GET_ITEM(<PyObject *>span_types, index)
+    if FT_UNLIKELY(span._type == SPAN_TYPE_OWN):
+        return <PyObject *>(<SpanExtra>span._extra).span_type
+    return PyList_GET_ITEM(<PyObject *>span_types, span._type)
 
 
 cdef int span_set_error(Span span, object value) except -1:
@@ -77,7 +79,7 @@ cdef int span_set_error(Span span, object value) except -1:
     cdef object number = 0
     if span._flags & SPAN_NOOP:
         return 0
-    if isinstance(value, (int, float)) and -(1 << 31) <= value < (1 << 31):
+    if isinstance(value, int) and -(1 << 31) <= value < (1 << 31):
         number = int(value)
     if number:
         span._flags |= SPAN_ERROR
@@ -155,7 +157,7 @@ cdef int span_construct(Span span, name, service, resource, span_type, trace_id,
     replace_text(&span._service, text_or_none(service))
     if resource is not None:
         replace_text(&span._resource, text_or_empty(resource))
-    span._type = span_type_index(span_type)
+    span_set_type(span, span_type)
     span._span_id = span_id if isinstance(span_id, int) and 0 <= span_id <= SPAN_ID_MAX else next_id()
     span._parent_id = parent_id if isinstance(parent_id, int) and 0 <= parent_id <= SPAN_ID_MAX else 0
     span._start_ns = ft_now_ns()
@@ -164,8 +166,6 @@ cdef int span_construct(Span span, name, service, resource, span_type, trace_id,
         span_set_start(span, seconds_to_ns(start, "start"))
     if on_finish is not None:
         span_extra(span).on_finish = list(on_finish)
-    if isinstance(context, Context):
-        span_extra(span).context = context
     if links is not None:
         for link in links:
             span_copy_link(span, link)

@@ -138,11 +138,10 @@ cdef int span_set_special(Span span, str key, object value) except -1:
         except Exception:
             value = 1
     elif kind == KEY_SERVICE:
-        if isinstance(value, str):
-            replace_text(&span._service, plain_text(value))
+        replace_text(&span._service, text_or_none(value))
     elif kind == KEY_VERSION:
         span._flags |= SPAN_COLLIDES | SPAN_USER_VERSION
-        span_put_any(span, "version", value)
+        span_put_any(span, "version", int(value) if isinstance(value, bool) else value)
     elif kind == KEY_OURS:
         span._flags |= SPAN_COLLIDES
         if key == "version":
@@ -178,6 +177,8 @@ cdef int span_set_metric(Span span, object key, object value) except -1:
                  and 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS
                  and is_plain_key(span, <PyObject *>key)):
         return span_put_number(span, key, value)
+    if isinstance(key, bytes):
+        return 0
     key = as_key(key)
     if key is None:
         return 0
@@ -216,6 +217,8 @@ cdef dict span_shared(Span span, bint text):
         found.update(profile.root.meta if text else profile.root.metrics)
         if span._flags & SPAN_NEW_TRACE and text:
             found.update(profile.new_trace.meta)
+    if span._flags & SPAN_TOP_LEVEL and span._flags & SPAN_FINISHED and not text:
+        found[TEXT_TOP_LEVEL] = 1
     return found
 
 
@@ -260,9 +263,9 @@ cdef object span_get(Span span, object key, bint text):
     return span_shared(span, text).get(key)
 
 
-cdef int span_remove(Span span, object key, bint text) except -1:
-    """Removes a tag of one kind; a shared one by copying the rest into the span's own block."""
-    if span._flags & SPAN_NOOP or not isinstance(key, str) or span_get(span, key, text) is None:
+cdef int span_remove(Span span, object key) except -1:
+    """Removes a tag of either kind, as 4.x; a shared one by copying the rest into the span's own block."""
+    if span._flags & SPAN_NOOP or not isinstance(key, str):
         return 0
     key = plain_text(key)
     if key in span_shared(span, True) or key in span_shared(span, False):

@@ -91,7 +91,7 @@ cdef inline Span new_span(object name, object resource, object span_type):
         else:
             replace_text(&span._resource, text_or_empty(resource))
     if span_type is not None:
-        span._type = span_type_index(span_type)
+        span_set_type(span, span_type)
     span._span_id = next_id()
     return span
 
@@ -177,15 +177,31 @@ cdef inline object start_child(TracerCore core, Span parent, object base, object
     else:
         replace_text(&span._service, text_or_none(service))
     if segment.profile.version.texts:
-        root = segment.root
-        if root != NULL and (<Span>root)._flags & (SPAN_VERSION | SPAN_USER_VERSION) \
-                and same_text((<Span>root)._service, span._service):
-            span._flags |= SPAN_VERSION
+        if FT_UNLIKELY(segment.entries or not activate):
+            span_set_version(core, span)
+        else:
+            root = segment.root
+            if root != NULL and (<Span>root)._flags & (SPAN_VERSION | SPAN_USER_VERSION) \
+                    and same_text((<Span>root)._service, span._service):
+                span._flags |= SPAN_VERSION
     if segment.state.inherited is not None:
         span._flags |= SPAN_INHERITS
     if FT_UNLIKELY(parent._above != NULL and (<Span>parent._above)._flags & SPAN_FINISHED):
         span_compress(parent)
     return begin(core, segment, span, activate)
+
+
+cdef int span_set_version(TracerCore core, Span span) except -1:
+    """The version belongs to spans of the service whose root, the active one, has it (4.x rule)."""
+    cdef Span root
+    item = core_active(core)
+    if type(item) is Span and not (<Span>item)._flags & SPAN_NOOP:
+        root = <Span>span_local_root(<Span>item)
+        if root._flags & (SPAN_VERSION | SPAN_USER_VERSION) and same_text(root._service, span._service):
+            span._flags |= SPAN_VERSION
+    elif same_text(span._service, <PyObject *>core.profile.service):
+        span._flags |= SPAN_VERSION
+    return 0
 
 
 cdef object start_apart(TracerCore core, Span parent, object base, object name, object service, object resource,
@@ -215,9 +231,8 @@ cdef object start_apart(TracerCore core, Span parent, object base, object name, 
         replace_text(&span._service, <object>parent._service)
     if segment.root == NULL:
         segment.root = <PyObject *>span
-    if span._service != NULL and same_text(span._service, <PyObject *>segment.profile.service) \
-            and segment.profile.version.texts:
-        span._flags |= SPAN_VERSION
+    if segment.profile.version.texts:
+        span_set_version(core, span)
     if segment.state.inherited is not None:
         span._flags |= SPAN_INHERITS
     return begin(core, segment, span, activate)
@@ -284,8 +299,8 @@ cdef object start_root(TracerCore core, object context, object base, object name
             span._service = <PyObject *>segment.profile.service
     else:
         replace_text(&span._service, text_or_none(service))
-    if segment.profile.version.texts and same_text(span._service, <PyObject *>segment.profile.service):
-        span._flags |= SPAN_VERSION
+    if segment.profile.version.texts:
+        span_set_version(core, span)
     if segment.root == NULL:
         segment.root = <PyObject *>span
     else:

@@ -204,10 +204,28 @@ cdef class Context:
         """Trace id (int, up to 128 bits) or None."""
         return self._state.trace_id()
 
+    @trace_id.setter
+    def trace_id(self, value):
+        if value is None:
+            self._state.set_trace_id(0)
+        elif isinstance(value, int) and 0 <= value <= TRACE_ID_MAX:
+            self._state.set_trace_id(int(value))
+        else:
+            warn("context", "Context: trace_id must be an int of at most 128 bits: ignored")
+
     @property
     def span_id(self):
         """Id of the span that spans made from this context have as parent (int, 64 bits) or None."""
         return self._span_id if self._span_id else None
+
+    @span_id.setter
+    def span_id(self, value):
+        if value is None:
+            self._span_id = 0
+        elif isinstance(value, int) and 0 <= value <= SPAN_ID_MAX:
+            self._span_id = value
+        else:
+            warn("context", "Context: span_id must be an int of at most 64 bits: ignored")
 
     @property
     def sampling_priority(self):

@@ -32,10 +32,21 @@ cdef list finished_spans(PyObject *at):
     return spans
 
 
+cdef int span_settle_base(Span span) except -1:
+    """Decides `_dd.base_service` before filters, which may change the service (ddtrace 4.x order)."""
+    cdef Profile profile = (<Segment>span._segment).profile
+    span._flags |= SPAN_BASE_KNOWN
+    if span._service != <PyObject *>profile.service and profile.note_foreign(span._service):
+        tags_put_text(&span._tags, <PyObject *>TEXT_BASE_SERVICE, profile.service_lower)
+    return 0
+
+
 cdef list run_filters(TracerCore core, PyObject *head):
     """What the filters leave of a chunk: spans, each once."""
     cdef list spans = finished_spans(head)
     cdef list kept = []
+    for span in spans:
+        span_settle_base(<Span>span)
     result = spans
     for trace_filter in core.filters:
         try:

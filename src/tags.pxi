@@ -228,7 +228,6 @@ cdef class StaticTags:
     cdef Buffer meta_wire       # the pairs as v0.4 has them, without a map header
     cdef Buffer metrics_wire
     cdef uint32_t texts, numbers
-    cdef uint64_t key_bits[8]   # Bloom filter over the key hashes
 
     def __cinit__(self, dict meta, dict metrics):
         self.meta = meta
@@ -236,22 +235,13 @@ cdef class StaticTags:
         self.texts = len(meta)
         self.numbers = len(metrics)
         for key in meta:
-            self.note_key(hash(key))
             static_put(&self.meta_wire, key, meta[key])
         for key in metrics:
-            self.note_key(hash(key))
             static_put(&self.metrics_wire, key, metrics[key])
 
     def __dealloc__(self):
         buffer_free(&self.meta_wire)
         buffer_free(&self.metrics_wire)
-
-    cdef void note_key(self, Py_hash_t key_hash) noexcept:
-        self.key_bits[(key_hash >> 6) & 7] |= <uint64_t>1 << (key_hash & 63)
-
-    cdef bint may_have(self, PyObject *key) noexcept:
-        cdef Py_hash_t key_hash = text_hash(key)
-        return (self.key_bits[(key_hash >> 6) & 7] >> (key_hash & 63)) & 1
 
 
 cdef int static_put(Buffer *out, object key, object value) except -1:

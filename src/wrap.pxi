@@ -64,6 +64,8 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
     cdef PyObject *raw
     if not (<WrappedFunction>self)._core.is_enabled:
         return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
+    if FT_UNLIKELY((<WrappedFunction>self)._core._wrap_executor is not None):
+        return wrapped_by_executor(self, args, nargsf, kwnames)
     raw = (<quiet_trace>core_trace)((<WrappedFunction>self)._core, (<WrappedFunction>self)._span_name,
                                     (<WrappedFunction>self)._service, (<WrappedFunction>self)._resource,
                                     (<WrappedFunction>self)._span_type)
@@ -79,6 +81,24 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
     wrapped_failed(<Span>raw)
     decref(raw)
     return NULL
+
+
+cdef PyObject *wrapped_by_executor(PyObject *self, PyObject **args, size_t nargsf, PyObject *kwnames) except NULL:
+    """The executor runs the function, with or without a span, as ddtrace 2.x has it."""
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
+    cdef Py_ssize_t i
+    cdef WrappedFunction wrapped = <WrappedFunction>self
+    positional = tuple([<object>args[i] for i in range(n)])
+    keywords = {}
+    if kwnames != NULL:
+        for name in <tuple>kwnames:
+            keywords[name] = <object>args[n]
+            n += 1
+    result = wrapped._core._wrap_executor(
+        wrapped._core, wrapped._function, positional, keywords, wrapped._span_name, service=wrapped._service,
+        resource=wrapped._resource, span_type=wrapped._span_type)
+    Py_INCREF(result)
+    return <PyObject *>result
 
 
 cdef void wrapped_failed(Span span) noexcept:
