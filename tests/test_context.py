@@ -77,6 +77,19 @@ def test_priority_and_origin_of_a_remote_parent_go_on(tracer: Tracer) -> None:
     assert a["meta"]["_dd.origin"] == b["meta"]["_dd.origin"] == "rum"
 
 
+def test_the_origin_of_the_trace_wins(tracer: Tracer) -> None:
+    """A span's own tag _dd.origin does not replace the origin of its trace."""
+    remote = Context(trace_id=5, span_id=6, dd_origin="rum", sampling_priority=1)
+    tracer.context_provider.activate(remote)
+    with tracer.trace("a") as a:
+        a.set_tag("_dd.origin", "mine")
+        with tracer.trace("b") as b:
+            b.set_tag("_dd.origin", 1)
+    for sent in spans_of(tracer):
+        assert sent["meta"]["_dd.origin"] == "rum"
+        assert "_dd.origin" not in sent.get("metrics", {})
+
+
 def test_propagated_tags_of_a_remote_parent_go_on_the_first_span(tracer: Tracer) -> None:
     """The _dd.p.* values of a context land on the first span of the chunk; user tags win."""
     remote = Context(

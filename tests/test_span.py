@@ -43,10 +43,14 @@ def test_every_argument_of_a_span_arrives() -> None:
         ("span_type", 5, None),
         ("span_type", None, None),
         ("span_type", "", ""),
+        ("name", b"by\xff", "by\ufffd"),
+        ("service", b"bytes", "bytes"),
+        ("resource", b"bytes", "bytes"),
+        ("span_type", b"bytes", "bytes"),
     ],
 )
 def test_texts_of_a_wrong_type_are_replaced(attribute: str, value: Any, expected: Any) -> None:
-    """A name or resource that is no text becomes "", a service or type None, never an error."""
+    """Bytes are decoded; another name or resource becomes "", a service or type None."""
     span = Span(**{"name": "op", attribute: value})
     assert getattr(span, attribute) == expected
     span = Span("op", "svc", "res", "web")
@@ -81,7 +85,18 @@ def test_an_impossible_parent_id_is_none(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1, 1), (True, 1), (False, 0), (0, 0), (5, 5), (-1, -1), ("x", 0), (None, 0), (2**40, 0)],
+    [
+        (1, 1),
+        (True, 1),
+        (False, 0),
+        (0, 0),
+        (5, 5),
+        (-1, -1),
+        ("x", 0),
+        (None, 0),
+        (1.0, 0),
+        (2**40, 0),
+    ],
 )
 def test_error_is_a_32_bit_integer(value: Any, expected: int) -> None:
     """span.error holds a 32-bit integer; a value that is none becomes 0."""
@@ -204,6 +219,15 @@ def test_a_root_has_the_configured_service(new_tracer: Any) -> None:
     c = tracer.start_span("c", child_of=remote)
     c.finish()
     assert [span.service for span in (a, b, c)] == ["configured"] * 3
+
+
+def test_the_resource_is_the_first_name(tracer: Tracer) -> None:
+    """Renaming a span does not change a resource that was derived from its name."""
+    with tracer.trace("first") as span:
+        span.name = "second"
+        assert span.resource == "first"
+    [sent] = spans_of(tracer)
+    assert (sent["name"], sent["resource"]) == ("second", "first")
 
 
 def test_service_mapping_renames_at_creation(new_tracer: Any) -> None:

@@ -398,17 +398,23 @@ def test_removing_a_tag_removes_what_it_had_replaced(tracer: Tracer) -> None:
     tracer.set_tags({"text": "wide", "number": 7})
     with tracer.trace("root"), tracer.trace("child") as child:
         child.set_tag("number", "text")
-        child.remove_metric("number")
-        assert child.get_tag("number") == "text"
         child.remove_tag("number")
         child.set_tag("text", 1)
-        child.remove_tag("text")
-        assert child.get_metric("text") == 1
         child.remove_metric("text")
+        child.remove_metric("missing")
         assert (child.get_tags(), child.get_metrics()) == ({}, {})
     sent = spans_of(tracer)[1]
     assert "meta" not in sent
     assert "metrics" not in sent
+
+
+def test_both_ways_of_removing_remove_either_kind() -> None:
+    """remove_tag and remove_metric remove the key, whether it is a tag or a metric, as ddtrace."""
+    span = Span("op")
+    span.set_tags({"text": "a", "number": 1, "kept": "b"})
+    span.remove_metric("text")
+    span.remove_tag("number")
+    assert (span.get_tags(), span.get_metrics()) == ({"kept": "b"}, {})
 
 
 def test_a_number_that_is_stored_as_text_replaces_a_tracer_wide_number(tracer: Tracer) -> None:
@@ -456,7 +462,8 @@ def test_any_sequence_of_calls_agrees_with_two_dicts(
         for method, key, value in calls:
             if method.startswith("remove"):
                 getattr(span, method)(key)
-                (tags if method == "remove_tag" else metrics).pop(key, None)
+                tags.pop(key, None)
+                metrics.pop(key, None)
             else:
                 getattr(span, method)(key, value)
                 lone = Span("lone")  # has no tags but this one: its kind and its form
