@@ -7,6 +7,7 @@ same places fail again and again. Follows ddtrace 4.16 in tags and limits.
 
 from __future__ import annotations
 
+import builtins
 import linecache
 import sys
 
@@ -228,9 +229,7 @@ def _format_one(exception: BaseException, traceback: TracebackType | None, count
 
 
 def _is_group(exception: BaseException) -> bool:
-    group = getattr(__builtins__, "BaseExceptionGroup", None) or (
-        __builtins__.get("BaseExceptionGroup") if isinstance(__builtins__, dict) else None
-    )
+    group = getattr(builtins, "BaseExceptionGroup", None)  # CPython 3.11
     return group is not None and isinstance(exception, group)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 
-from fasttrace import _exit, _fork, _log
+from fasttrace import _clock, _exit, _fork, _log
 from fasttrace._delivery import Delivery, Outcome, warn_all
 from fasttrace._span import NativeEvent, NativeLock, monotonic_ns, start_native_thread
 
@@ -279,6 +279,7 @@ class Flusher:
 
     def _round(self, deadline_ns: int | None = None) -> Outcome:
         """Deliver what is buffered; the calling thread holds no lock but has its turn."""
+        _clock.tick(self._config.tsc_enabled)
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _default_provider = DefaultContextProvider()
+_ACTING_TAGS = ("manual.keep", "manual.drop", "service.name")
 
 
 class Tracer(_span.TracerCore):
@@ -83,12 +84,11 @@ class Tracer(_span.TracerCore):
 
     def _apply_hooks(self) -> None:
         # Tracer-wide tags that do something beyond being there do it to each span.
-        acting = {
-            key: value
-            for key, value in {**self._config.tags, **self._tags}.items()
-            if key in ("manual.keep", "manual.drop", "service.name")
-        }
-        hooks = [*self._start_hooks, lambda span: span.set_tags(acting)] if acting else self._start_hooks
+        tags = {**self._config.tags, **self._tags}
+        acting = {key: tags[key] for key in _ACTING_TAGS if key in tags}
+        hooks: list[Callable[[Span], Any]] = list(self._start_hooks)
+        if acting:
+            hooks.append(lambda span: span.set_tags(acting))
         self._set_hooks(self._filters, hooks, self._config.service_mapping, self._provider)
 
     def _apply_tags(self) -> None:
@@ -142,7 +142,7 @@ class Tracer(_span.TracerCore):
         partial_flush_enabled: bool | None = None,
         partial_flush_min_spans: int | None = None,
         priority_sampling: bool | None = None,
-        wrap_executor: object = None,
+        wrap_executor: Callable[..., Any] | None = None,
         writer: object = None,
         appsec_standalone_enabled: bool | None = None,
     ) -> None:
@@ -294,7 +294,7 @@ class Tracer(_span.TracerCore):
             return wrapped
 
         if callable(name):  # @tracer.wrap without parentheses
-            return decorator(name)  # type: ignore[type-var]
+            return decorator(name)
         return decorator
 
     def sample(self, span: Span) -> None:

@@ -77,7 +77,7 @@ def _kind_of(function: Any) -> str:
     while isinstance(target, functools.partial):
         target = target.func
     if not (inspect.isroutine(target) or inspect.isclass(target) or hasattr(target, "__code__")):
-        target = getattr(type(target), "__call__", target)  # noqa: B004: its kind, not whether
+        target = getattr(type(target), "__call__", target)  # noqa: B004
     if inspect.iscoroutinefunction(target):
         return "coroutine"
     if inspect.isasyncgenfunction(target):

@@ -43,4 +43,5 @@ def new_id() -> int:
         seed_ids()
     return next_id()
 
+
 seed_ids()

@@ -70,6 +70,7 @@ cdef int table_add(StringTable *table, PyObject *text, uint32_t index) except -1
 cdef char *PIECE_FORMAT = "B"
 
 
+@cython.internal
 @cython.final
 cdef class Piece:
     """Read-only buffer over a part of a Payload, without a copy."""

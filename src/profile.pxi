@@ -1,5 +1,6 @@
 # What a tracer's configuration adds to its spans, in the form the encoders want.
 
+@cython.internal
 @cython.final
 @cython.no_gc
 cdef class Profile:

@@ -5,6 +5,7 @@ cdef enum:
     CHUNK_MAX_SPANS = 100_000    # flushed at this size even with partial flush off: agent limits
 
 
+@cython.internal
 @cython.final
 @cython.no_gc_clear
 @cython.freelist(128)

@@ -32,6 +32,7 @@ cdef enum:
 ctypedef PyObject *(*vectorcall_function)(PyObject *, PyObject **, size_t, PyObject *)
 
 
+@cython.internal
 cdef class SpanExtra:
     """What few spans have; made on first need."""
     cdef list on_finish          # callbacks, called once with the span
@@ -411,5 +412,5 @@ cdef class Span:
         return ready(None)
 
     def __repr__(self):
-        return "<Span(id=%s,trace_id=%s,parent_id=%s,name=%s)>" % (self.span_id, self.trace_id, self.parent_id,
-                                                                  self.name)
+        return "<Span(id=%s,trace_id=%s,parent_id=%s,name=%s)>" % (
+            self.span_id, self.trace_id, self.parent_id, self.name)

@@ -1,5 +1,6 @@
 # Leaving a span and the end of its life: the `with` protocol and the deallocator.
 
+@cython.internal
 @cython.final
 cdef class Ready:
     """An awaitable that is done: what `async with` gets from a span."""

@@ -57,7 +57,9 @@ cdef object as_key(object key):
 
 cdef inline bint is_plain_key(Span span, PyObject *key) noexcept:
     """Whether an exact str is certainly no special key: one probe of a filter and one byte."""
-    return (not (<Segment>span._segment).profile.may_be_special(key)) and (not PyUnicode_IS_COMPACT_ASCII(key) or ft_ascii(key)[0] != 95)
+    if (<Segment>span._segment).profile.may_be_special(key):
+        return False
+    return not PyUnicode_IS_COMPACT_ASCII(key) or ft_ascii(key)[0] != 95    # "_"
 
 
 cdef int span_set_tag(Span span, object key, object value) except -1:

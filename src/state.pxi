@@ -40,6 +40,7 @@ cdef int parse_mechanism(object text) except -2:
     return MECHANISM_NONE
 
 
+@cython.internal
 @cython.final
 @cython.no_gc_clear
 @cython.freelist(128)

@@ -217,6 +217,7 @@ cdef object tag_number(Tag *tag):
     return tag.value.whole if tag.kind == TAG_INT else tag.value.real
 
 
+@cython.internal
 @cython.final
 cdef class StaticTags:
     """Tags shared by many spans, immutable, with their v0.4 bytes ready.
