@@ -62,6 +62,30 @@ def case_version_other_active_root(say):
         tracer.start_span("foreign", service="foreign").finish()
 
 
+def case_version_child_of(say):
+    """With child_of, too, the active root decides.
+
+    covers: 2.1.version.same-service 2.1.version.no-root
+    env: DD_SERVICE=mysvc DD_ENV=prod DD_VERSION=1.2
+    """
+    own = tracer.start_span("own")
+    foreign = tracer.start_span("foreign", service="foreign")
+    tracer.start_span("nothing active, below foreign", child_of=foreign, service="mysvc").finish()
+    with tracer.trace("active foreign", service="foreign"):
+        tracer.start_span("below own", child_of=own, service="mysvc").finish()
+        tracer.start_span(
+            "below own, activated", child_of=own, service="mysvc", activate=True
+        ).finish()
+    with tracer.trace("active own"):
+        tracer.start_span("below foreign", child_of=foreign, service="mysvc").finish()
+        tracer.start_span("foreign below foreign", child_of=foreign).finish()
+    tracer.context_provider.activate(Context(trace_id=123, span_id=456))
+    tracer.start_span("context active", child_of=foreign, service="mysvc").finish()
+    tracer.context_provider.activate(None)
+    foreign.finish()
+    own.finish()
+
+
 def case_version_renamed_root(say):
     """A root renamed to the own service still has no version, nor do its children.
 
