@@ -32,10 +32,19 @@ def remaining_s(deadline_ns: int) -> float:
     return max(left_ns / 1e9, 0.001)  # 0 would mean "do not block", with another error
 
 
+class _Socket(_socket.socket):
+    """A socket that may be forgotten: the interpreter does not complain that it was not closed."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class PlainStream:
     """A connected TCP or Unix socket."""
 
-    def __init__(self, socket: _socket.socket) -> None:
+    def __init__(self, socket: _Socket) -> None:
         self._socket = socket
 
     def send_all(self, data: Buffer, deadline_ns: int) -> None:
@@ -74,8 +83,6 @@ class PlainStream:
             self._socket.close()
         except OSError:
             pass
-
-    __del__ = close  # or the interpreter would complain of an unclosed socket
 
 
 class TlsStream:
@@ -178,7 +185,7 @@ def connect_tcp(addresses: list[Address], deadline_ns: int) -> PlainStream:
     for index, (family, address) in enumerate(addresses):
         socket = None
         try:
-            socket = _socket.socket(family, _socket.SOCK_STREAM)
+            socket = _Socket(family, _socket.SOCK_STREAM)
             socket.settimeout(remaining_s(deadline_ns) / (len(addresses) - index))
             socket.connect(address)
             socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -198,7 +205,7 @@ def connect_unix(path: str, deadline_ns: int) -> PlainStream:
     family = getattr(_socket, "AF_UNIX", None)
     if family is None:
         raise OSError("this system has no Unix sockets")
-    socket = _socket.socket(family, _socket.SOCK_STREAM)
+    socket = _Socket(family, _socket.SOCK_STREAM)
     try:
         socket.settimeout(remaining_s(deadline_ns))
         socket.connect(path)

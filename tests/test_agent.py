@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import gc
 import os
 import socket
 import sys
@@ -18,6 +19,7 @@ from fault_server import (
     RATES,
     FaultServer,
     FullBacklog,
+    Hangup,
     Peer,
     answering,
     refused_url,
@@ -347,6 +349,25 @@ def test_reuse_can_be_turned_off() -> None:
         exporter = make_exporter(server.url, reuse_connections=False)
         assert [export(exporter).status for _ in range(2)] == ["sent"] * 2
     assert server.connections == 2
+
+
+def test_forgotten_exporter_closes_its_connection() -> None:
+    """An exporter in a cycle of garbage closes its connection without a ResourceWarning."""
+    hung_up = threading.Event()
+
+    def behave(peer: Peer) -> None:
+        try:
+            answering(response())(peer)
+        except Hangup:
+            hung_up.set()
+
+    with FaultServer(behave) as server:
+        exporter: Any = make_exporter(server.url)
+        assert export(exporter).status == "sent"
+        exporter._client.cycle = exporter
+        del exporter
+        gc.collect()
+        assert hung_up.wait(10.0)
 
 
 def test_idle_connection_closed_by_the_server() -> None:

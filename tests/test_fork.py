@@ -168,14 +168,17 @@ def test_fork_by_a_server_written_in_c(session: Any) -> None:
     """A fork that Python hears of only in the child, as uWSGI's: the child begins empty."""
     run(
         """
-        import ctypes
+        import _imp, ctypes
         from fasttrace import tracer
         tracer.trace("sent before").finish()
         assert tracer.flush(10.0)
         for _ in range(5):
             tracer.trace("parent").finish()
+            _imp.acquire_lock()
             pid = ctypes.PyDLL(None).fork()
-            if not pid:
+            if pid:
+                _imp.release_lock()
+            else:
                 ctypes.pythonapi.PyOS_AfterFork_Child()
                 tracer.trace("child").finish()
                 ok = tracer.flush(10.0)
