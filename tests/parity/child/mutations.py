@@ -516,10 +516,13 @@ def _tracer_class(library):
 
 
 def _override(library, name, function):
-    """Replace a method of the tracer; instances may keep bound methods of their own."""
+    """Replace a method of the tracer, wherever the default tracer keeps it (bound or not)."""
     module = importlib.import_module(f"{library}.trace")
     setattr(module.Tracer, name, function)
-    if name in vars(module.tracer):
+    for kind in type(module.tracer).__mro__:
+        if kind is not module.Tracer and name in vars(kind) and issubclass(kind, module.Tracer):
+            setattr(kind, name, function)
+    if name in getattr(module.tracer, "__dict__", {}):
         setattr(module.tracer, name, types.MethodType(function, module.tracer))
 
 
