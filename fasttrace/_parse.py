@@ -26,6 +26,19 @@ def warn_wrong_value(name: str, value: str, expected: str, used: object) -> None
     )
 
 
+class PartlyUsable(ValueError):
+    """Raised by a parser that could use some of the text.
+
+    * value: what it could read, which holds
+    * item: the part it could not read
+    """
+
+    def __init__(self, item: str, expected: str, value: object) -> None:
+        super().__init__(expected)
+        self.item = item
+        self.value = value
+
+
 def text(value: str) -> str:
     """Any text, without surrounding blanks."""
     return value.strip()
@@ -94,6 +107,47 @@ def choice(*allowed: str) -> Callable[[str], str]:
         return word
 
     return parse
+
+
+#: Ways to write the ids of a trace into headers, and "baggage".
+PROPAGATION_STYLES = ("datadog", "tracecontext", "b3", "b3multi", "baggage")
+
+
+def propagation_styles(value: str) -> tuple[str, ...]:
+    """Names of PROPAGATION_STYLES in any case, separated by commas; `none` is an empty list.
+
+    "b3 single header" is what ddtrace 1.x called `b3`. Raises PartlyUsable for unknown names, which
+    are left out.
+    """
+    known: list[str] = []
+    unknown: list[str] = []
+    words = [word.strip().lower() for word in value.split(",")]
+    for word in words:
+        style = "b3" if word == "b3 single header" else word
+        if style in PROPAGATION_STYLES:
+            if style not in known:
+                known.append(style)
+        elif style and style != "none":
+            unknown.append(style)
+    if unknown:
+        expected = f"a list of {', '.join(PROPAGATION_STYLES)}, or none"
+        if not known and "none" not in words:
+            raise ValueError(expected)
+        raise PartlyUsable(", ".join(unknown), expected, tuple(known))
+    return tuple(known)
+
+
+def tags_max_length(value: str) -> int:
+    """A whole number of characters; a negative one turns x-datadog-tags off, as 0 does."""
+    length = integer()(value)
+    if length < 0:
+        raise PartlyUsable(value.strip(), "a whole number, at least 0", 0)
+    return length
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Words separated by commas, without surrounding blanks."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def tags(value: str) -> dict[str, str]:

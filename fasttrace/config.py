@@ -66,6 +66,9 @@ _IMPLIED: dict[str, Callable[[str], object]] = {
     "OTEL_LOG_LEVEL": _debug_level,
 }
 
+# Variables that mean something else than "not set" when they are set to nothing.
+_EMPTY_COUNTS = frozenset({"DD_TRACE_BAGGAGE_TAG_KEYS"})
+
 _text, _bool, _tags = _parse.text, _parse.boolean, _parse.tags
 
 # fmt: off
@@ -115,6 +118,29 @@ FIELDS: tuple[Field, ...] = (
           "Whether span events are sent in their own field, for agents that can read it."),
     Field("log_injection", False, "bool", ("DD_LOGS_INJECTION",), _bool,
           "Whether log records get the ids of the active span."),
+    # one trace across services
+    Field("propagation_style_inject", ("datadog", "tracecontext", "baggage"), "list of styles",
+          ("DD_TRACE_PROPAGATION_STYLE_INJECT", "DD_TRACE_PROPAGATION_STYLE", "OTEL_PROPAGATORS"),
+          _parse.propagation_styles,
+          "Headers written: datadog, tracecontext, b3, b3multi, baggage; none for none."),
+    Field("propagation_style_extract", ("datadog", "tracecontext", "baggage"), "list of styles",
+          ("DD_TRACE_PROPAGATION_STYLE_EXTRACT", "DD_TRACE_PROPAGATION_STYLE", "OTEL_PROPAGATORS"),
+          _parse.propagation_styles, "Headers read; the first style found names the trace."),
+    Field("propagation_extract_first", False, "bool", ("DD_TRACE_PROPAGATION_EXTRACT_FIRST",),
+          _bool, "Whether only the first style of `propagation_style_extract` is tried."),
+    Field("propagation_behavior_extract", "continue", "continue, restart or ignore",
+          ("DD_TRACE_PROPAGATION_BEHAVIOR_EXTRACT",),
+          _parse.choice("continue", "restart", "ignore"),
+          "What is done with a trace from outside: continue it, begin one with a link, nothing."),
+    Field("propagation_tags_max_chars", 512, "characters",
+          ("DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH",), _parse.tags_max_length,
+          "Longest x-datadog-tags that is written; 0: none is."),
+    Field("propagation_ot_baggage", False, "bool",
+          ("DD_TRACE_PROPAGATION_HTTP_BAGGAGE_ENABLED",), _bool,
+          "Whether baggage is also written to and read from headers ot-baggage-<key>."),
+    Field("baggage_tag_keys", ("user.id", "account.id", "session.id"), "list of keys",
+          ("DD_TRACE_BAGGAGE_TAG_KEYS",), _parse.names,
+          "Items of extracted baggage that become tags baggage.<key>; * for all."),
     Field("tsc_enabled", True, "bool", ("FASTTRACE_TSC",), _bool,
           "Whether the processor's own clock may be used where it is reliable."),
     # how to send
@@ -195,6 +221,13 @@ class Config:
     wrap_name_include_class: bool
     native_span_events: bool
     log_injection: bool
+    propagation_style_inject: tuple[str, ...]
+    propagation_style_extract: tuple[str, ...]
+    propagation_extract_first: bool
+    propagation_behavior_extract: str
+    propagation_tags_max_chars: int
+    propagation_ot_baggage: bool
+    baggage_tag_keys: tuple[str, ...]
     tsc_enabled: bool
     agent_url: str
     dogstatsd_url: str
@@ -293,7 +326,7 @@ def _check_overrides(overrides: dict[str, Any]) -> None:
 def _read(field: Field, environ: Mapping[str, str]) -> tuple[Any, str]:
     for name in field.env:
         value = environ.get(name, "")
-        if not value.strip():
+        if not value.strip() and not (name in _EMPTY_COUNTS and name in environ):
             continue
         implied = _IMPLIED.get(name)
         if implied is not None:
@@ -301,6 +334,9 @@ def _read(field: Field, environ: Mapping[str, str]) -> tuple[Any, str]:
             return (meant, f"env {name}") if meant != field.default else (field.default, "default")
         try:
             return field.parse(value), f"env {name}"
+        except _parse.PartlyUsable as error:
+            _parse.warn_wrong_value(name, error.item, str(error), error.value)
+            return error.value, f"env {name}"
         except ValueError as error:
             _parse.warn_wrong_value(name, value, str(error), field.default)
             break
