@@ -150,6 +150,12 @@ def names(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def exporter(value: str) -> str:
+    """Where OTEL_TRACES_EXPORTER sends traces: `agent`, `console`, or `none`, which is no place."""
+    word = choice("none", "console", "agent")(value)
+    return "agent" if word == "none" else word
+
+
 def tags(value: str) -> dict[str, str]:
     """`key:value` pairs, separated by commas or, where there is none, by blanks.
 

@@ -144,6 +144,9 @@ FIELDS: tuple[Field, ...] = (
     Field("tsc_enabled", True, "bool", ("FASTTRACE_TSC",), _bool,
           "Whether the processor's own clock may be used where it is reliable."),
     # how to send
+    Field("exporter", "agent", "agent or console", ("OTEL_TRACES_EXPORTER",), _parse.exporter,
+          "Whether finished traces go to the agent or are printed. OTEL_TRACES_EXPORTER=none sends "
+          "nothing: see `enabled`."),
     Field("agent_url", "http://localhost:8126", "URL", ("DD_TRACE_AGENT_URL",), _text,
           "Where the agent is. Then DD_TRACE_AGENT_HOSTNAME or DD_AGENT_HOST with "
           "DD_TRACE_AGENT_PORT or DD_AGENT_PORT, then the agent's Unix socket."),
@@ -229,6 +232,7 @@ class Config:
     propagation_ot_baggage: bool
     baggage_tag_keys: tuple[str, ...]
     tsc_enabled: bool
+    exporter: str
     agent_url: str
     dogstatsd_url: str
     agent_timeout_s: float
@@ -257,9 +261,9 @@ class Config:
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Config:
         """Return the settings that `environ` asks for; `overrides` win over it.
 
-        Raises ValueError for an agent URL of an unsupported scheme or an unknown `api_version`
-        override, TypeError for an unknown override. Any other unusable variable gives a warning
-        and the default.
+        Raises ValueError for an agent URL of an unsupported scheme or an unknown `api_version` or
+        `exporter` override, TypeError for an unknown override. Any other unusable variable gives a
+        warning and the default.
         """
         _check_overrides(overrides)
         values: dict[str, Any] = {}
@@ -278,8 +282,8 @@ class Config:
     def replace(self, **overrides: Any) -> Config:
         """Return a Config with these settings changed; their source is "code".
 
-        Raises TypeError for an unknown name, ValueError for an unusable `agent_url` or
-        `api_version`.
+        Raises TypeError for an unknown name, ValueError for an unusable `agent_url`,
+        `api_version` or `exporter`.
         """
         _check_overrides(overrides)
         values = {name: getattr(self, name) for name in _NAMES}
@@ -321,6 +325,8 @@ def _check_overrides(overrides: dict[str, Any]) -> None:
         overrides["agent_url"] = _address.check_agent_url(overrides["agent_url"], "from the code")
     if overrides.get("api_version", "v0.4") not in ("v0.4", "v0.5"):
         raise ValueError(f"api_version {overrides['api_version']!r}: expected v0.4 or v0.5")
+    if overrides.get("exporter", "agent") not in ("agent", "console"):
+        raise ValueError(f"exporter {overrides['exporter']!r}: expected agent or console")
 
 
 def _read(field: Field, environ: Mapping[str, str]) -> tuple[Any, str]:
@@ -328,7 +334,7 @@ def _read(field: Field, environ: Mapping[str, str]) -> tuple[Any, str]:
         value = environ.get(name, "")
         if not value.strip() and not (name in _EMPTY_COUNTS and name in environ):
             continue
-        implied = _IMPLIED.get(name)
+        implied = _IMPLIED.get(name) if name != field.env[0] else None
         if implied is not None:
             meant = implied(value)
             return (meant, f"env {name}") if meant != field.default else (field.default, "default")

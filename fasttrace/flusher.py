@@ -47,7 +47,7 @@ class _Ticket:
 class Flusher:
     """Delivers the finished traces of `core` with `exporter`.
 
-    With `exporter` None an AgentExporter is made in the background thread, where its imports
+    With `exporter` None the configured one is made in the background thread, where its imports
     delay nobody.
     """
 
@@ -271,9 +271,7 @@ class Flusher:
         self._tried_to_load = True
         try:
             with _fork.gate:
-                from fasttrace.agent import AgentExporter
-
-                self._exporter = AgentExporter(self._config)
+                self._exporter = _make_exporter(self._config)
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
 
@@ -351,6 +349,16 @@ class Flusher:
                 method()
             except Exception as error:
                 _log.debug(f"exporter.{name}() failed: {type(error).__name__}: {error}")
+
+
+def _make_exporter(config: Config) -> Exporter:
+    if config.exporter == "console":
+        from fasttrace.console import ConsoleExporter
+
+        return ConsoleExporter()
+    from fasttrace.agent import AgentExporter
+
+    return AgentExporter(config)
 
 
 def _slice_s(deadline_ns: int) -> float:
