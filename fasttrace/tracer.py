@@ -62,16 +62,20 @@ class Tracer(_span.TracerCore):
         self._filters: list[TraceFilter] = []
         self._start_hooks: list[Callable[[Span], Any]] = []
         self._provider = context_provider
+        self._start_sending()
         self._apply_config()
         self.enabled = self._config.enabled
 
     # -- configuration -----------------------------------------------------------------------------
 
+    def _start_sending(self) -> None:
+        """Have what is finished from now on sent to the configured agent."""
+        self._flusher = Flusher(self, None, self._config)
+        self._on_first_chunk = self._flusher.start
+
     def _apply_config(self) -> None:
         config = self._config
-        self._flusher = Flusher(self, None, config)
-        self._on_first_chunk = self._flusher.start
-        self._set_wire(config.api_version)
+        self._set_wire("v0.4" if config.native_span_events else config.api_version)
         self._set_wide_ids(config.trace_id_128bit)
         self._set_limits(
             config.partial_flush_min_spans if config.partial_flush_enabled else 0,
@@ -79,6 +83,7 @@ class Tracer(_span.TracerCore):
             config.payload_max_bytes,
             traceback_max_frames=config.traceback_max_frames,
         )
+        self._set_native_events(config.native_span_events)
         self._apply_hooks()
         self._apply_tags()
 
@@ -194,7 +199,9 @@ class Tracer(_span.TracerCore):
             self._provider = context_provider if own else None
         if changes:
             self._config = self._config.replace(**changes)
-            self._flusher.stop(self._config.exit_timeout_s)
+            if "agent_url" in changes:  # what is buffered still goes to the agent it was meant for
+                self._flusher.stop(self._config.exit_timeout_s)
+                self._start_sending()
             self._apply_config()
         else:
             self._apply_hooks()
@@ -336,6 +343,9 @@ class Tracer(_span.TracerCore):
             timeout: seconds that may take; None: SHUTDOWN_TIMEOUT.
 
         """
+        unfinished = self.stats()["open"]
+        if unfinished and self.enabled:
+            _log.warn("unfinished", f"shutdown: {unfinished} spans are not finished, so not sent")
         self._flusher.stop(self.SHUTDOWN_TIMEOUT if timeout is None else timeout)
         if self.enabled:
             _log.debug("the tracer was shut down: spans begun from now on are not recorded")

@@ -9,12 +9,14 @@ cdef class TracerCore:
     cdef object __weakref__
     cdef bint is_enabled
     cdef bint wide_ids               # 128-bit trace ids
+    cdef bint native_events          # span events in their own field: the agent takes them
     cdef bint slow_start             # a hook, a service mapping or a context provider is set
     cdef Profile profile
     cdef dict rates                  # (service, env) -> rate from the agent, or None
     cdef list filters                # TraceFilter objects
     cdef list start_hooks            # called with each new span
     cdef dict service_mapping        # service -> service, or None
+    cdef dict peer_mapping           # peer.service -> peer.service, or None
     cdef object provider             # custom context provider, or None
     cdef public object _wrap_executor    # called in place of wrapped functions (ddtrace 2.x), or None
     cdef uint32_t partial_min_spans  # finished spans that make a partial chunk
@@ -133,8 +135,14 @@ cdef class TracerCore:
     def _set_wide_ids(self, bint wide) -> None:
         self.wide_ids = wide
 
-    def _set_hooks(self, filters=None, start_hooks=None, service_mapping=None, provider=None) -> None:
-        """Replaces filters, start hooks, service mapping and context provider."""
+    def _set_native_events(self, bint native) -> None:
+        """Whether span events go into their own field (v0.4, an agent that offers `span_events`)."""
+        self.native_events = native
+
+    def _set_hooks(self, filters=None, start_hooks=None, service_mapping=None, provider=None,
+                   peer_mapping=None) -> None:
+        """Replaces filters, start hooks, the two mappings and the context provider."""
+        self.peer_mapping = dict(peer_mapping) if peer_mapping else None
         self.filters = list(filters or ())
         self.start_hooks = list(start_hooks or ())
         self.service_mapping = dict(service_mapping) if service_mapping else None

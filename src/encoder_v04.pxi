@@ -8,6 +8,17 @@ cdef const char *V04_ERROR = b"\xa5error\x01"
 cdef const char *V04_META = b"\xa4meta"
 cdef const char *V04_METRICS = b"\xa7metrics"
 cdef const char *V04_LINKS = b"\xaaspan_links"
+cdef const char *V04_EVENTS = b"\xabspan_events"
+cdef str TEXT_NAME = "name"
+cdef str TEXT_TIME = "time_unix_nano"
+cdef str TEXT_ATTRIBUTES = "attributes"
+cdef str TEXT_TYPE = "type"
+cdef str TEXT_VALUES = "values"
+cdef str TEXT_STRING_VALUE = "string_value"
+cdef str TEXT_BOOL_VALUE = "bool_value"
+cdef str TEXT_INT_VALUE = "int_value"
+cdef str TEXT_DOUBLE_VALUE = "double_value"
+cdef str TEXT_ARRAY_VALUE = "array_value"
 
 
 cdef inline unsigned char *put_raw(unsigned char *p, const char *source, size_t n) noexcept:
@@ -124,9 +135,52 @@ cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, 
         p = wire_put_array_header(put_raw(p, V04_LINKS, 11), <uint32_t>len(links))
         for link in links:
             p = put_link(out, p, link)
-    if fields < 16:
-        out.data[head] = <unsigned char>(0x80 | fields)
+    if segment.core is not None and segment.core.native_events and span._extra is not None \
+            and (<SpanExtra>span._extra).events:
+        fields += 1
+        p = put_events(out, put_raw(p, V04_EVENTS, 12), (<SpanExtra>span._extra).events)
+    out.data[head] = <unsigned char>(0x80 | fields)    # 13 at most
     return buffer_reserve(out, p, 64)
+
+
+cdef unsigned char *put_events(Buffer *out, unsigned char *p, list events) except NULL:
+    """Span events in their native slot; attributes are typed maps (ddtrace 4.x, agent 7.63)."""
+    p = wire_put_array_header(p, <uint32_t>len(events))
+    for name, time_unix_nano, attributes in events:
+        p = wire_put_map_header(buffer_reserve(out, p, 64), 3 if attributes else 2)
+        p = put_text(out, put_text(out, p, <PyObject *>TEXT_NAME), <PyObject *>name)
+        p = wire_put_uint(put_text(out, p, <PyObject *>TEXT_TIME), time_unix_nano)
+        if attributes:
+            p = put_text(out, p, <PyObject *>TEXT_ATTRIBUTES)
+            p = wire_put_map_header(p, <uint32_t>len(attributes))
+            for key, value in attributes.items():
+                text = plain_text(str(key))
+                p = put_text(out, buffer_reserve(out, p, 64), <PyObject *>text)
+                p = put_attribute(out, p, value)
+    return buffer_reserve(out, p, 64)
+
+
+cdef unsigned char *put_attribute(Buffer *out, unsigned char *p, object value) except NULL:
+    """{type: 0 str, 1 bool, 2 int, 3 float or 4 list, <slot of that type>: value}."""
+    p = wire_put_map_header(buffer_reserve(out, p, 64), 2)
+    p = put_text(out, p, <PyObject *>TEXT_TYPE)
+    if isinstance(value, (list, tuple)):
+        p = put_text(out, wire_put_uint(p, 4), <PyObject *>TEXT_ARRAY_VALUE)
+        p = put_text(out, wire_put_map_header(p, 1), <PyObject *>TEXT_VALUES)
+        p = wire_put_array_header(p, <uint32_t>len(value))
+        for item in value:
+            p = put_attribute(out, p, item)
+        return buffer_reserve(out, p, 64)
+    if isinstance(value, bool):
+        p = put_text(out, wire_put_uint(p, 1), <PyObject *>TEXT_BOOL_VALUE)
+        p[0] = 0xc3 if value else 0xc2
+        return p + 1
+    if isinstance(value, int) and as_metric(value) is not None:
+        return wire_put_int(put_text(out, wire_put_uint(p, 2), <PyObject *>TEXT_INT_VALUE), value)
+    if isinstance(value, float):
+        return wire_put_double(put_text(out, wire_put_uint(p, 3), <PyObject *>TEXT_DOUBLE_VALUE), value)
+    text = plain_text(value) if isinstance(value, str) else plain_text(str(value))
+    return put_text(out, put_text(out, wire_put_uint(p, 0), <PyObject *>TEXT_STRING_VALUE), <PyObject *>text)
 
 
 cdef unsigned char *put_link(Buffer *out, unsigned char *p, dict link) except NULL:

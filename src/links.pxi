@@ -102,17 +102,17 @@ cdef int flatten_attribute(dict flat, str key, object value) except -1:
     return 0
 
 
-cdef list span_add_rare(Span span, Segment segment, dict meta, bint native_links):
-    """Events, and links unless the format has a slot for them, as JSON in `meta`; else the link maps."""
+cdef list span_add_rare(Span span, Segment segment, dict meta, bint native):
+    """Events and links as JSON in `meta`; where the format has a slot for links, their maps instead."""
     cdef SpanExtra extra
     if span._extra is None:
         return []
     extra = <SpanExtra>span._extra
-    if extra.events:
+    if extra.events and not (native and segment.core is not None and segment.core.native_events):
         meta[TEXT_EVENTS] = errors_module().events_json(extra.events)
     if not extra.links:
         return []
-    if not native_links:
+    if not native:
         meta[TEXT_LINKS] = errors_module().links_json(extra.links)
         return []
     maps = []

@@ -216,5 +216,4 @@ cdef tuple plan_merge(Plan *plan, Span span):
             meta.pop(<object>pair.key, None)
         elif pair.key == <PyObject *>TEXT_ORIGIN:
             meta[<object>pair.key] = <object>pair.text
-            metrics.pop(<object>pair.key, None)
     return meta, metrics

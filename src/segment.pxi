@@ -163,10 +163,8 @@ cdef int span_compress(Span span) except -1:
         if extra.parent_service == NULL and (<Span>at)._service != NULL:
             incref((<Span>at)._service)
             extra.parent_service = (<Span>at)._service
-        if segment.entries and extra.local_root is None:
-            root = span_local_root(span)
-            if <PyObject *>root != segment.root and root is not span:
-                extra.local_root = root
+    if segment.entries:
+        keep_local_root(span)
     while at != NULL and (<Span>at)._flags & SPAN_FINISHED:
         at = (<Span>at)._above
     if at != NULL:
@@ -299,7 +297,7 @@ cdef void keep_local_root(Span span) noexcept:
     """Notes the local root of a span in a joined trace before the way up to it is cut."""
     cdef SpanExtra extra
     root = span_local_root(span)
-    if root is not span:
+    if root is not span and <PyObject *>root != (<Segment>span._segment).root:
         extra = span_extra(span)
         if extra.local_root is None:
             extra.local_root = root

@@ -10,6 +10,7 @@ cdef enum:
     KEY_VERSION = 6          # service.version: also `version`
     KEY_MEASURED = 7
     KEY_OURS = 8             # bookkeeping of the tracer: may collide
+    KEY_PEER = 9             # peer.service: its source is noted, and it may be renamed
 
 cdef dict SPECIAL_KEYS = {
     "http.status_code": KEY_STATUS_CODE,
@@ -19,6 +20,7 @@ cdef dict SPECIAL_KEYS = {
     "service.name": KEY_SERVICE,
     "service.version": KEY_VERSION,
     "_dd.measured": KEY_MEASURED,
+    "peer.service": KEY_PEER,
 }
 cdef tuple OUR_KEYS = (
     "runtime-id", "process_id", "language", "version", "env", "events", "_dd.span_links", "_dd.origin",
@@ -148,7 +150,21 @@ cdef int span_set_special(Span span, str key, object value) except -1:
         span._flags |= SPAN_COLLIDES
         if key == "version":
             span._flags |= SPAN_USER_VERSION
+    elif kind == KEY_PEER:
+        value = span_set_peer(span, value)
     return span_put_any(span, key, value)
+
+
+cdef object span_set_peer(Span span, object value):
+    """Notes where peer.service came from; the name it goes by (DD_TRACE_PEER_SERVICE_MAPPING)."""
+    cdef TracerCore core = (<Segment>span._segment).core
+    span_put_any(span, "_dd.peer.service.source", "peer.service")
+    if core is not None and core.peer_mapping is not None and isinstance(value, str):
+        mapped = core.peer_mapping.get(value)
+        if mapped is not None:
+            span_put_any(span, "_dd.peer.service.remapped_from", value)
+            return mapped
+    return value
 
 
 cdef int span_set_tag_str(Span span, object key, object value) except -1:
@@ -163,10 +179,13 @@ cdef int span_set_tag_str(Span span, object key, object value) except -1:
     if not isinstance(value, str):
         warn("tag_value", "set_tag_str takes text, got %s for %.200r: ignored" % (type(value).__name__, key))
         return 0
-    if special_key(span, key) == KEY_OURS:
+    kind = special_key(span, key)
+    if kind == KEY_OURS:
         span._flags |= SPAN_COLLIDES
         if key == "version":
             span._flags |= SPAN_USER_VERSION
+    elif kind == KEY_PEER:
+        value = span_set_peer(span, value)
     return tags_put_text(&span._tags, <PyObject *>key, value)
 
 

@@ -4,6 +4,9 @@ cdef int core_submit(TracerCore core, Segment segment, PyObject *head, uint32_t 
     """Filters, decides and encodes a chunk of the `n` finished spans of a list; counts every span once."""
     cdef list kept
     cdef uint32_t kept_count
+    if FT_UNLIKELY(not core.is_enabled):
+        core.held_count -= n
+        return core.drop("disabled", n)
     if FT_UNLIKELY(len(core.filters) > 0):
         kept = run_filters(core, head)
         kept_count = count_originals(kept, head)
