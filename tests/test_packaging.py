@@ -92,11 +92,11 @@ def test_sdist_has_every_source_and_nothing_else(built: Built) -> None:
 
 
 def test_wheel_has_only_the_package(built: Built) -> None:
-    """The wheel holds fasttrace/ and its metadata: Python, stubs and one compiled module."""
+    """The wheel holds fasttrace/, its pytest plugin and metadata: one module of it is compiled."""
     with zipfile.ZipFile(built.wheel) as archive:
         files = [PurePosixPath(name) for name in archive.namelist()]
     files = [file for file in files if not file.parts[0].endswith(".dist-info")]
-    assert {file.parts[0] for file in files} == {"fasttrace"}
+    assert {file.parts[0] for file in files} == {"fasttrace", "_fasttrace_pytest.py"}
     compiled = [file for file in files if file.suffix in (".so", ".pyd")]
     assert [file.name.partition(".")[0] for file in compiled] == ["_span"]
     assert {file.suffix for file in files} - {".so", ".pyd"} == {".py", ".pyi", ".typed"}
