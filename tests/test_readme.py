@@ -13,7 +13,8 @@ from fasttrace.tree import draw
 if TYPE_CHECKING:
     from conftest import Session
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README_FILE = Path(__file__).parent.parent / "README.md"
+README = README_FILE.read_text()
 DURATION = re.compile(r" *\d[\d.]* (ns|us|ms|s)\b")
 TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -46,3 +47,12 @@ def test_program_is_short() -> None:
     """The README's program has ten lines, empty ones not counted."""
     assert len(first_block("python").split("\n\n")) >= 2
     assert len([line for line in first_block("python").splitlines() if line]) <= 10
+
+
+def test_figures_are_those_of_the_performance_document() -> None:
+    """The costs in the README are the ones in the table of docs/performance.md."""
+    document = README_FILE.with_name("docs") / "performance.md"
+    (row,) = re.findall(r"^\| child in a 10-span trace .*", document.read_text(), re.MULTILINE)
+    figures = re.findall(r"[\d,]+(?= ns)", README.partition("## Install")[0])
+    assert len(figures) == 3
+    assert set(figures) <= {cell.strip() for cell in row.split("|")}
