@@ -70,6 +70,16 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Callable[
     return parse
 
 
+def raised_integer(minimum: int) -> Callable[[str], int]:
+    """Return the parser of a whole number that raises smaller ones to `minimum`, as ddtrace 4.16."""
+    parse_any = integer()
+
+    def parse(value: str) -> int:
+        return max(minimum, parse_any(value))
+
+    return parse
+
+
 def number(minimum: float | None = None, maximum: float | None = None) -> Callable[[str], float]:
     """Return the parser of a finite number within the given bounds."""
 

@@ -371,6 +371,9 @@ class _ImportedTracer(Tracer):
             setattr(self, name, getattr(super(), name))
 
 
+_ImportedTracer.__name__ = _ImportedTracer.__qualname__ = "Tracer"
+
+
 def _new_runtime_id() -> str:
     """32 hex digits of a random UUID (version 4)."""
     noise = bytearray(os.urandom(16))

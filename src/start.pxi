@@ -27,7 +27,7 @@ cdef inline object core_trace(TracerCore core, object name, object service, obje
         if FT_LIKELY(parent_raw != NULL):
             try:
                 return start_child(core, <Span>parent_raw, (<Span>parent_raw)._base, name, service, resource,
-                                   span_type, True)
+                                   span_type, True, False)
             finally:
                 decref(item)
     return trace_slow(core, item, name, service, resource, span_type)
@@ -54,11 +54,11 @@ cdef object trace_slow(TracerCore core, PyObject *item, object name, object serv
     Py_DECREF(stored)
     live = live_item(stored)
     if type(live) is Span:
-        return start_child(core, <Span>live, (<Span>live)._base, name, service, resource, span_type, True)
+        return start_child(core, <Span>live, (<Span>live)._base, name, service, resource, span_type, True, False)
     if type(live) is AttachNode:
         parent = parent_of_item(live)
         if type(parent) is Span:
-            return start_child(core, <Span>parent, live, name, service, resource, span_type, True)
+            return start_child(core, <Span>parent, live, name, service, resource, span_type, True, False)
         return start_root(core, parent, live, name, service, resource, span_type, True)
     return start_root(core, live, None, name, service, resource, span_type, True)
 
@@ -70,7 +70,7 @@ cdef object core_start(TracerCore core, object parent, object name, object servi
         item = active_item()
         base = (<Span>item)._base if type(item) is Span else (item if type(item) is AttachNode else None)
     if type(parent) is Span and not (<Span>parent)._flags & SPAN_NOOP:
-        return start_child(core, <Span>parent, base, name, service, resource, span_type, activate)
+        return start_child(core, <Span>parent, base, name, service, resource, span_type, activate, True)
     if type(parent) is Span:
         parent = noop_context(<Span>parent)
     return start_root(core, parent, base, name, service, resource, span_type, activate)
@@ -152,8 +152,8 @@ cdef int span_own_current(TracerCore core, Span span) except -1:
 
 
 cdef inline object start_child(TracerCore core, Span parent, object base, object name, object service,
-                               object resource, object span_type, bint activate):
-    """A span with a local parent."""
+                               object resource, object span_type, bint activate, bint explicit):
+    """A span with a local parent; `explicit`: named by the caller, not found as the active one."""
     cdef Segment segment = <Segment>parent._segment
     cdef Span span
     cdef PyObject *root
@@ -177,7 +177,7 @@ cdef inline object start_child(TracerCore core, Span parent, object base, object
     else:
         replace_text(&span._service, text_or_none(service))
     if segment.profile.version.texts:
-        if FT_UNLIKELY(segment.entries or not activate):
+        if FT_UNLIKELY(segment.entries or explicit):
             span_set_version(core, span)
         else:
             root = segment.root

@@ -110,10 +110,13 @@ cdef class TraceState:
         else:
             meta[key] = plain_text(value)
         self.meta = meta or None
+        # The raw headers are there to be passed on, not to be tags.
+        on_wire = {k: v for k, v in meta.items() if k not in ("traceparent", "tracestate", "_dd.parent_id")}
+        self.parent_tag = meta.get("_dd.parent_id")
         inherited = {k: v for k, v in meta.items()
                      if k.startswith("_dd.p.") and k != "_dd.p.dm" and k != "_dd.p.ts"}
         self.inherited = StaticTags(inherited, {}) if inherited else None
-        self.propagated = StaticTags(meta, {}) if meta else None
+        self.propagated = StaticTags(on_wire, {}) if on_wire else None
         return 0
 
     cdef dict all_meta(self):
