@@ -174,10 +174,15 @@ def test_long_wrong_value_is_cut(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_empty_variable_is_not_set(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An empty variable is as good as none, and gives no warning."""
+    """An empty variable is as good as none, and gives no warning; an empty list of tags is one."""
     environ = {name: text for field in FIELDS for name in field.env}
     config = Config.from_env(environ)
-    assert all(getattr(config, field.name) == field.default for field in FIELDS)
+    assert config.baggage_tag_keys == ()
+    assert all(
+        getattr(config, field.name) == field.default
+        for field in FIELDS
+        if field.name != "baggage_tag_keys"
+    )
     assert not warnings_of(caplog)
 
 

@@ -13,7 +13,7 @@ class Found:
     * origin: printable ASCII, or None
     * meta: propagated tags, `_dd.p.*` and `_dd.propagation_error`
     * tracestate: canonical W3C tracestate, or None
-    * random: whether the traceparent says that its trace id is random (W3C level 2)
+    * traceparent: as received, if its flags say more than the priority does; else None
     * last_parent: id of the last Datadog span, 16 hex digits, or None
     """
 
@@ -22,10 +22,10 @@ class Found:
         "meta",
         "origin",
         "priority",
-        "random",
         "span_id",
         "style",
         "trace_id",
+        "traceparent",
         "tracestate",
     )
 
@@ -45,5 +45,5 @@ class Found:
         self.origin = origin
         self.meta: dict[str, str] = {} if meta is None else meta
         self.tracestate: str | None = None
-        self.random = False
+        self.traceparent: str | None = None
         self.last_parent: str | None = None

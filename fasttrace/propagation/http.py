@@ -122,10 +122,7 @@ class Propagator:
             b3.inject_single(headers, trace_id, span_id, priority)
         if "tracecontext" in styles:
             parent = meta.get(_LAST_PARENT) if context._is_remote else f"{span_id:016x}"
-            random = meta.get(tracecontext.TRACEPARENT) is not None
-            tracecontext.inject(
-                headers, trace_id, span_id, priority, origin, meta, parent, random
-            )
+            tracecontext.inject(headers, trace_id, span_id, priority, origin, meta, parent)
         return headers
 
     # -- in --------------------------------------------------------------------------------------
@@ -165,11 +162,11 @@ class Propagator:
             self._add_baggage_tags(meta, items)
         if primary is None:
             return Context(meta=meta, baggage=items or None)
-        # Not known to the core as values of their own: they travel as tags.
+        # The core keeps these with the propagated tags, and does not put them on spans.
+        if primary.traceparent:
+            meta[tracecontext.TRACEPARENT] = primary.traceparent
         if primary.tracestate:
             meta[tracecontext.TRACESTATE] = primary.tracestate
-        if primary.random:
-            meta[tracecontext.TRACEPARENT] = "random"
         if primary.last_parent:
             meta[_LAST_PARENT] = primary.last_parent
         return Context(
@@ -239,7 +236,7 @@ def _resolve(primary: Found, contexts: list[Found]) -> list[Link]:
             if link is not None:
                 links.append(link)
         elif found.style == "tracecontext":
-            primary.tracestate, primary.random = found.tracestate, found.random
+            primary.traceparent, primary.tracestate = found.traceparent, found.tracestate
             if primary.span_id != found.span_id:
                 # A service without Datadog's tracer was in between: its span is the parent, and
                 # the backend learns the last Datadog span before it.

@@ -46,7 +46,7 @@ _USER_ID = "_dd.p.usr.id"
 _OWN_MEMBERS = ("dd=", "ot=")  # survive the limits; ot= is OpenTelemetry's probability sampling
 
 _SAMPLED = 1
-_RANDOM = 2
+_RANDOM = 2  # the trace id is random (W3C level 2); passed on, other flags are not
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -84,7 +84,8 @@ def extract(headers: dict[str, str]) -> Found | None:
         return None
     trace_id, span_id, flags = parsed
     found = Found("tracecontext", trace_id, span_id, flags & _SAMPLED)
-    found.random = bool(flags & _RANDOM)
+    if flags & _RANDOM:
+        found.traceparent = parent.strip()[:55]
     state = headers.get(TRACESTATE)
     if state:
         _read_state(found, state)
@@ -256,19 +257,21 @@ def inject(
     origin: str | None,
     meta: dict[str, str],
     last_parent: str | None,
-    random: bool,
 ) -> None:
     """Add traceparent and tracestate to `headers`.
 
     Args:
         headers: what is going to be sent.
         trace_id, span_id, priority, origin: of the context.
-        meta: its propagated tags, and `tracestate` as it was received.
+        meta: its propagated tags, and `traceparent` and `tracestate` as they were received.
         last_parent: id of the last Datadog span, 16 hex digits; None where there is none.
-        random: whether the trace id was declared random when it was received.
 
     """
-    flags = (_RANDOM if random else 0) | (priority is not None and priority > 0)
+    flags = _SAMPLED if priority is not None and priority > 0 else 0
+    if TRACEPARENT in meta:
+        received = parse_traceparent(meta[TRACEPARENT])
+        if received is not None and received[0] == trace_id:
+            flags |= received[2] & _RANDOM
     headers[TRACEPARENT] = f"00-{trace_id:032x}-{span_id:016x}-0{flags}"
     headers[TRACESTATE] = write_state(priority, origin, meta, last_parent)
 
