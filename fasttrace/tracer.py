@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from fasttrace._span import Context, Span
+    from fasttrace.carrying import Detached
     from fasttrace.filters import TraceFilter
     from fasttrace.provider import BaseContextProvider
 
@@ -303,6 +304,25 @@ class Tracer(_span.TracerCore):
         if callable(name):  # @tracer.wrap without parentheses
             return decorator(name)
         return decorator
+
+    def carry(self, function: F) -> F:
+        """Return `function` bound to the active trace, for a thread, an executor or a process.
+
+        `executor.submit(tracer.carry(work), argument)`: plain threads begin with nothing active.
+        """
+        from fasttrace.carrying import carry
+
+        return carry(function, None, self._provider)  # type: ignore[return-value]
+
+    def detached(self) -> Detached:
+        """Keep background work out of the active trace: `with tracer.detached(): begin_it()`.
+
+        What starts in the block, and in tasks begun in it, belongs to traces of its own. Also for
+        `async with`, and as decorator `@tracer.detached()` of functions and coroutine functions.
+        """
+        from fasttrace.carrying import Detached
+
+        return Detached(self._provider)
 
     def sample(self, span: Span) -> None:
         """Take the sampling decision of the span's trace now, unless it has been taken."""

@@ -1,16 +1,21 @@
 """`Tracer.wrap`: a span around a function, whatever kind of function it is.
 
-Plain functions become a compiled callable. Coroutine functions, generators and async generators
-stay what they are (their callers ask `inspect`), so their wrappers are functions of the same kind.
-A generator's span covers its whole iteration, but is active only while the generator itself runs,
-not in the code that consumes it.
+A plain function becomes a compiled callable. Coroutine functions, generators and async generators
+stay what they are, because their callers ask `inspect`: their wrappers are functions of the same
+kind. A generator's span covers its whole iteration, but is active only while the generator itself
+runs, not in the code that consumes it: whenever control passes between the two, the active item of
+one is put aside for that of the other. What goes in by send, throw and close, and what comes out by
+yield, return and raise, passes through unchanged.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import sys
+from types import FunctionType
 
+from fasttrace import _log
 from fasttrace._span import WrappedFunction, exchange_active, peek_active
 
 TYPE_CHECKING = False
@@ -18,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from typing import Any
 
-    from fasttrace._span import TracerCore
+    from fasttrace._span import Span
+    from fasttrace.tracer import Tracer
+
+    #: Gives the active item as it is; puts another one in its place and returns the old one.
+    Switch = tuple[Callable[[], object], Callable[[object], object]]
 
 
 def wrap(
-    tracer: TracerCore,
+    tracer: Tracer,
     function: Any,
     name: str | None,
     service: str | None,
@@ -31,7 +40,12 @@ def wrap(
     activate_in_consumer: bool,
     include_class: bool,
 ) -> Any:
-    """Return `function` with a span around every call, coroutine or iteration."""
+    """Return `function` with a span around every call, coroutine or iteration.
+
+    Raises:
+        TypeError: `function` cannot be called, as a property cannot.
+
+    """
     if isinstance(function, (staticmethod, classmethod)):
         inner = wrap(
             tracer,
@@ -44,27 +58,22 @@ def wrap(
             include_class,
         )
         return type(function)(inner)
-    span_name = name if name is not None else span_name_of(function, include_class)
-    keywords = {"service": service, "resource": resource, "span_type": span_type}
-    kind = _kind_of(function)
-    if kind == "coroutine":
-        return _dress(_wrap_coroutine(tracer, function, span_name, keywords), function)
-    if kind == "generator":
-        make = _wrap_generator_open if activate_in_consumer else _wrap_generator
-        return _dress(make(tracer, function, span_name, keywords), function)
-    if kind == "async generator":
-        make = _wrap_async_generator_open if activate_in_consumer else _wrap_async_generator
-        return _dress(make(tracer, function, span_name, keywords), function)
-    return _dress(
-        WrappedFunction(tracer, function, span_name, service, resource, span_type), function
-    )
+    if not callable(function):
+        raise TypeError(f"wrap() takes something that can be called, not {function!r:.100}")
+    name = name or span_name_of(function, include_class)
+    make = _MAKERS.get(_kind_of(function))
+    if make is None:
+        made: Any = WrappedFunction(tracer, function, name, service, resource, span_type)
+    else:
+        start = functools.partial(tracer.trace, name, service, resource, span_type)
+        switch = functools.partial(_switch, tracer, activate_in_consumer)
+        made = _at_home(make(function, start, switch), function)
+    return _dress(made, function)
 
 
 def span_name_of(function: Any, include_class: bool = False) -> str:
     """Return `module.name`, the span name where none is given (ddtrace 4.16)."""
-    target = function
-    while isinstance(target, functools.partial):
-        target = target.func
+    target = _without_partials(function)
     named = target if hasattr(target, "__name__") else type(target)
     name = named.__name__
     if include_class:
@@ -72,13 +81,26 @@ def span_name_of(function: Any, include_class: bool = False) -> str:
     return f"{named.__module__}.{name}"
 
 
+# -- what kind of function it is, and looks like ---------------------------------------------------
+
+
+def _without_partials(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _body_of(function: Any) -> Any:
+    """What runs when `function` is called: of an object with `__call__`, that method."""
+    target = _without_partials(function)
+    if inspect.isroutine(target) or inspect.isclass(target) or hasattr(target, "__code__"):
+        return target
+    return getattr(type(target), "__call__", target)  # noqa: B004
+
+
 def _kind_of(function: Any) -> str:
-    target = function
-    while isinstance(target, functools.partial):
-        target = target.func
-    if not (inspect.isroutine(target) or inspect.isclass(target) or hasattr(target, "__code__")):
-        target = getattr(type(target), "__call__", target)  # noqa: B004
-    if inspect.iscoroutinefunction(target):
+    target = _body_of(function)
+    if inspect.iscoroutinefunction(target) or _is_marked_coroutine(target):
         return "coroutine"
     if inspect.isasyncgenfunction(target):
         return "async generator"
@@ -87,9 +109,26 @@ def _kind_of(function: Any) -> str:
     return "function"
 
 
+def _is_marked_coroutine(target: Any) -> bool:
+    """Whether asyncio takes it for a coroutine function because of a mark (before CPython 3.12)."""
+    mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
+    return mark is not None and getattr(target, "_is_coroutine", None) is mark
+
+
+def _at_home(wrapper: Any, function: Any) -> Any:
+    """Give the wrapper the globals of the function, with which FastAPI resolves annotations."""
+    home = getattr(_body_of(function), "__globals__", None)
+    if not isinstance(home, dict):
+        return wrapper
+    return FunctionType(wrapper.__code__, home, wrapper.__name__, None, wrapper.__closure__)
+
+
 def _dress(wrapper: Any, function: Any) -> Any:
     """Give the wrapper the name, documentation, annotations and attributes of the function."""
-    functools.update_wrapper(wrapper, function)
+    if inspect.isclass(function):
+        functools.update_wrapper(wrapper, function, updated=())
+    else:
+        functools.update_wrapper(wrapper, function)
     for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
         if not hasattr(function, attribute):  # a partial or a callable object
             source = function.func if isinstance(function, functools.partial) else type(function)
@@ -99,127 +138,180 @@ def _dress(wrapper: Any, function: Any) -> Any:
     return wrapper
 
 
-def _wrap_coroutine(
-    tracer: TracerCore, function: Any, name: str, keywords: dict[str, Any]
-) -> Callable[..., Any]:
-    service, resource, span_type = keywords["service"], keywords["resource"], keywords["span_type"]
-    trace = tracer.trace
+# -- whose active item it is -----------------------------------------------------------------------
 
+
+def _switch(tracer: Tracer, activate_in_consumer: bool) -> Switch:
+    """How to change between the active item of a generator and that of its consumer."""
+    if activate_in_consumer or not tracer.enabled:
+        return _stay, _stay
+    provider = tracer._provider
+    if provider is None:
+        return peek_active, exchange_active
+
+    def peek() -> object:
+        try:
+            return provider.active()
+        except Exception as error:
+            _log.warn("provider", f"the context provider raised {type(error).__name__}")
+            return None
+
+    def exchange(item: Any) -> object:
+        before = peek()
+        try:
+            provider.activate(item)
+        except Exception as error:
+            _log.warn("provider", f"the context provider raised {type(error).__name__}")
+        return before
+
+    return peek, exchange
+
+
+def _stay(item: object = None) -> None:
+    """Change nothing: both share one active item."""
+
+
+class _Inside:
+    """Runs the steps of an async generator with the active item that it left when it paused.
+
+    Its step is awaited by awaiting this object. Also while a step waits for something is the
+    consumer's item active: a task that is never finished may be torn down in any other context.
+    """
+
+    __slots__ = ("_exchange", "_item", "_values", "step")
+
+    def __init__(self, exchange: Callable[[object], object], item: object) -> None:
+        self._exchange = exchange
+        self._item = item
+        self._values: list[Any] = []
+        self.step: Any = None  # the awaitable whose turn is next
+
+    def begin(self, inner: AsyncGenerator[Any, Any]) -> None:
+        """Prepare the first step.
+
+        The event loop is not told of `inner`, whose end the wrapper sees to: at its own end the
+        loop closes all generators it knows of at once, and would find this one being closed.
+        """
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            self.step = inner.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def keep(self, value: Any) -> None:
+        """Remember what was yielded until it is taken."""
+        self._values.append(value)
+
+    def take(self) -> Any:
+        """Forget and return it: while the generator pauses, its consumer alone has the value."""
+        return self._values.pop()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step, self.step = self.step, None
+        if self._exchange is _stay:
+            waiting: Generator[Any, Any, Any] = step.__await__()
+            return waiting
+        return self._advance(step.__await__())
+
+    def _advance(self, step: Any) -> Generator[Any, Any, Any]:
+        exchange = self._exchange
+        advance, argument = step.send, None
+        try:
+            while True:
+                around = exchange(self._item)
+                try:
+                    waits_for = advance(argument)
+                except StopIteration as stop:
+                    return stop.value
+                finally:
+                    self._item = exchange(around)
+                    around = argument = None
+                try:
+                    argument = yield waits_for
+                except BaseException as error:
+                    advance, argument = step.throw, error
+                else:
+                    advance = step.send
+        finally:
+            del step, advance  # an error refers to this frame, and a step to the error it threw
+
+
+# -- the wrappers ----------------------------------------------------------------------------------
+#
+# They use no global name but those of exceptions, because they get the globals of the function.
+
+
+def _wrap_coroutine(
+    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
+) -> Callable[..., Any]:
     async def traced(*args: Any, **kwargs: Any) -> Any:
-        with trace(name, service, resource, span_type):
+        with start():
             return await function(*args, **kwargs)
 
     return traced
 
 
-def _wrap_generator_open(
-    tracer: TracerCore, function: Any, name: str, keywords: dict[str, Any]
-) -> Callable[..., Any]:
-    def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with tracer.trace(name, **keywords):
-            return (yield from function(*args, **kwargs))
-
-    return traced
-
-
-def _wrap_async_generator_open(
-    tracer: TracerCore, function: Any, name: str, keywords: dict[str, Any]
-) -> Callable[..., Any]:
-    async def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        with tracer.trace(name, **keywords):
-            inner = function(*args, **kwargs)
-            step = inner.__anext__()
-            try:
-                while True:
-                    try:
-                        value = await step
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        sent = yield value
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:
-                        step = inner.athrow(error)
-                    else:
-                        step = inner.asend(sent)
-            finally:
-                await inner.aclose()
-
-    return traced
-
-
 def _wrap_generator(
-    tracer: TracerCore, function: Any, name: str, keywords: dict[str, Any]
+    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
 ) -> Callable[..., Any]:
     def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if not tracer.enabled:
-            return (yield from function(*args, **kwargs))
-        around = peek_active()
-        span = tracer.trace(name, **keywords)
-        inside = exchange_active(around)
+        peek, exchange = switch()
+        around = peek()
+        span = start()
+        item = exchange(around)
         with span:
             inner = function(*args, **kwargs)
-            advance: Any = inner.__next__
-            argument: tuple[Any, ...] = ()
+            advance, argument = inner.send, None
+            values: list[Any] = []
             while True:
-                around = exchange_active(inside)
+                around = exchange(item)
                 try:
-                    value = advance(*argument)
+                    values.append(advance(argument))
                 except StopIteration as stop:
                     return stop.value
                 finally:
-                    inside = exchange_active(around)
+                    item = exchange(around)
+                    around = argument = None  # keeps nothing alive, makes no cycle with an error
                 try:
-                    sent = yield value
-                except GeneratorExit:
-                    around = exchange_active(inside)
-                    try:
-                        inner.close()
-                    finally:
-                        inside = exchange_active(around)
-                    raise
+                    argument = yield values.pop()
                 except BaseException as error:
-                    advance, argument = inner.throw, (error,)
+                    advance, argument = inner.throw, error
                 else:
-                    if sent is None:
-                        advance, argument = inner.__next__, ()
-                    else:
-                        advance, argument = inner.send, (sent,)
+                    advance = inner.send
 
     return traced
 
 
 def _wrap_async_generator(
-    tracer: TracerCore, function: Any, name: str, keywords: dict[str, Any]
+    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
 ) -> Callable[..., Any]:
+    make_inside = _Inside
+
     async def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        around = peek_active()
-        span = tracer.trace(name, **keywords)
-        inside = exchange_active(around)
+        peek, exchange = switch()
+        around = peek()
+        span = start()
+        inside = make_inside(exchange, exchange(around))
+        around = None
         with span:
             inner = function(*args, **kwargs)
-            step = inner.__anext__()
-            while True:
-                around = exchange_active(inside)
-                try:
-                    value = await step
-                except StopAsyncIteration:
-                    return
-                finally:
-                    inside = exchange_active(around)
-                try:
-                    sent = yield value
-                except GeneratorExit:
-                    around = exchange_active(inside)
+            inside.begin(inner)
+            try:
+                while True:
+                    inside.keep(await inside)
                     try:
-                        await inner.aclose()
-                    finally:
-                        inside = exchange_active(around)
-                    raise
-                except BaseException as error:
-                    step = inner.athrow(error)
-                else:
-                    step = inner.asend(sent)
+                        inside.step = inner.asend((yield inside.take()))
+                    except BaseException as error:
+                        inside.step = inner.athrow(error)
+            except StopAsyncIteration:
+                return
 
     return traced
+
+
+_MAKERS = {
+    "coroutine": _wrap_coroutine,
+    "generator": _wrap_generator,
+    "async generator": _wrap_async_generator,
+}
