@@ -25,12 +25,12 @@ CALLABLES = "wrap works on every callable: classmethod objects, partials and cal
 SHUT = "after shutdown() the tracer is disabled: a debug line, no warnings"
 SENT = "a parent that was sent is kept as its ids and service, so renaming it changes nothing"
 DECODED = "bytes given as text are decoded at once, so they read back as str"
-ASKED = "a span begun while the tracer was on is sent, also when it finishes later"
 QUIET = "spans left open at shutdown are counted by stats(), not warned about"
-PROPAGATION = "comes with propagation: the tracestate of a linked context"
+WITH_DECISION = (
+    "sampling marks are written with the chunk and describe the decision that holds then"
+)
 SAMPLING = "comes with sampling rules"
 PEER = "comes with peer.service rules"
-NATIVE = "comes with native span events"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
 OPENTRACER = "comes with the OpenTracing face"
 TOLERANT = "wrong types never cost a trace nor raise into the application"
@@ -75,7 +75,6 @@ ROWS: list[Row] = [
     Row("chunks.*", "*/meta/_dd.p.ksr", ANY, ABSENT, NEWER, "2.21"),
     Row("chunks.*", "*/metrics/_dd.py.partial_flush", ABSENT, ANY, NEWER, "2.21"),
     Row("chunks.partial_flush_rate", "chunk 0/*/metrics/_dd.*_psr", ABSENT, 1.0, NEWER, "2.21"),
-    Row("chunks.partial_flush_rate", "chunk 2/*/metrics/_dd.*_psr", 1.0, ABSENT, NEWER, "2.21"),
     Row("*", "*/meta/tracestate", ABSENT, ANY, NEWER, "2.21"),
     Row("*", "*/meta/traceparent", ABSENT, ANY, NEWER, "2.21"),
     Row("*", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
@@ -83,8 +82,6 @@ ROWS: list[Row] = [
     Row("ids.fork_decision", "*in.child/meta/_dd.p.dm", "-4", ABSENT, NEWER, "2.21"),
     Row("filters.drop_empty", "chunk 0", ABSENT, [], "a chunk without spans is not sent", "2.21"),
     Row("finishing.finished_setter", "chunk 0", ["finished below 0"], ABSENT, KEPT, "2.21"),
-    Row("links.*", "*/span_links 0/flags", 2147483648, None, NEWER, "2.21"),
-    # ---- decisions
     Row("lifecycle.disabled", "said/after", lambda v: "Span" in v, "None", NOOP),
     Row("lifecycle.shutdown_state", "said/active", lambda v: "Span" in v, "None", NOOP),
     Row(
@@ -123,16 +120,20 @@ ROWS: list[Row] = [
     Row("wrapping.contextmanager_body", "chunk ?", ABSENT, ANY, GENERATOR),
     Row("wrapping.*generator_close", "*/error", 0, 1, CLOSED),
     Row("wrapping.*generator_close", "*/meta/error.*", ABSENT, ANY, CLOSED),
-    Row("parents.top_level_renamed_sent_parent", "chunk 1/*/_dd.top_level", ABSENT, 1.0, SENT),
     Row("api.tolerance_name", "said/bytes", "('x', 'x')", "(b'x', b'x')", DECODED),
     Row("api.tolerance_bytes", "said/values", "('res', 'svc', 'web')", ANY, DECODED),
-    Row("lifecycle.disabled_midway", "chunk 0", ["lost below 0"], ABSENT, ASKED),
-    Row("lifecycle.shutdown_state", "chunk 0", ["open below 0"], ABSENT, ASKED),
     Row("lifecycle.shutdown_unfinished", "said/warned", "False", "True", QUIET),
+    Row("chunks.manual_removes_psr", "said/decided", "None", "1.0", WITH_DECISION),
+    Row("chunks.manual_removes_psr", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
+    Row("chunks.rule_manual", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
     Row("api.patch", "said/patch*", "False", "True", PATCH),
     # ---- not built yet
     Row("api.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
     Row("api.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.p.dm", "-0", "-3", SAMPLING),
+    Row("chunks.rule_ksr", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
     Row("chunks.rule", "*/_dd.p.dm", "-0", "-3", SAMPLING),
     Row("chunks.rule", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
     Row("chunks.rule", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
@@ -144,16 +145,6 @@ ROWS: list[Row] = [
     Row("chunks.peer_*", "*/_dd.peer.service.*", ABSENT, ANY, PEER),
     Row("chunks.peer_*", "*/peer.service", ANY, "database", PEER),
     Row("chunks.peer_*", "*/peer.service", ABSENT, ANY, PEER),
-    Row("links.events_native", "*/events*", ANY, ABSENT, NATIVE),
-    Row("links.events_native", "*/span_events 0/*", ABSENT, ANY, NATIVE),
-    Row(
-        "links.link_*",
-        "*/span_links ?/tracestate",
-        "",
-        lambda v: v.startswith("dd=s:"),
-        PROPAGATION,
-    ),
-    Row("links.links_v05", "*/tracestate", ABSENT, "dd=s:1", PROPAGATION),
     Row("api.history", "*", ABSENT, ANY, OPENTRACER),
     Row("api.history", "raised", ANY, "", OPENTRACER),
     # ----

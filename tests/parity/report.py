@@ -78,6 +78,9 @@ class Report:
                 reasons[row.reason][1] += 1
         lines += [f"    {reason}: {rows}, {uses}" for reason, (rows, uses) in reasons.items()]
         lines += [f"  UNEXPLAINED {d}" for items in self.unexplained.values() for d in items]
+        lines += [
+            f"    unused row: {row.case} [{row.oracle}] {row.key}" for row in self.unused_rows()
+        ]
         caught = sum(bool(items) for items in self.caught.values())
         lines.append(
             f"  mutations: {len(broken.names())}, caught {caught} of {len(self.caught)} run"
