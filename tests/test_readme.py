@@ -52,7 +52,7 @@ def test_program_is_short() -> None:
 def test_figures_are_those_of_the_performance_document() -> None:
     """The costs in the README are the ones in the table of docs/performance.md."""
     document = README_FILE.with_name("docs") / "performance.md"
-    (row,) = re.findall(r"^\| child in a 10-span trace .*", document.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| child in a 10-span trace .*", document.read_text(), re.MULTILINE)
     figures = re.findall(r"[\d,]+(?= ns)", README.partition("## Install")[0])
     assert len(figures) == 3
-    assert set(figures) <= {cell.strip() for cell in row.split("|")}
+    assert any(set(figures) <= {cell.strip() for cell in row.split("|")} for row in rows)
