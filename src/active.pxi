@@ -7,11 +7,13 @@ cdef extern from "Python.h":
     PyObject *PyContextVar_New(const char *name, PyObject *default_value) except NULL
     int PyContextVar_Get(PyObject *var, PyObject *default_value, PyObject **value) except -1
     PyObject *PyContextVar_Set(PyObject *var, PyObject *value) except NULL
+    int PyContextVar_Reset(PyObject *var, PyObject *token) except -1
 
 cdef PyObject *active_var = PyContextVar_New("fasttrace_active", NULL)
 
 
 @cython.final
+@cython.trashcan(True)
 cdef class AttachNode:
     """An item put in place until its own detach: a scope of another API, or a detached section.
 
@@ -20,7 +22,8 @@ cdef class AttachNode:
     cdef readonly object item
     cdef readonly object base        # node this one was attached under
     cdef readonly object payload     # what the attaching API wants back
-    cdef bint detached
+    cdef object token                # of the context it was attached in; None once it was detached
+    cdef bint detached               # void in every context
 
 
 cdef inline int set_active(PyObject *item) except -1:
@@ -100,18 +103,49 @@ def active():
 def attach(item, payload=None) -> AttachNode:
     """Puts `item` (Span, Context or None) in place until `detach()` of the node returned."""
     cdef AttachNode node = AttachNode.__new__(AttachNode)
+    cdef PyObject *token
     base = active_item()
     node.item = item
     node.base = base
     node.payload = payload
-    set_active(<PyObject *>node)
+    token = PyContextVar_Set(active_var, <PyObject *>node)
+    node.token = <object>token
+    decref(token)
     return node
 
 
 def detach(AttachNode node) -> None:
-    """Takes a node back, in any order and in any context; what was active before it is again."""
-    node.detached = True
+    """Takes a node back, in any order and in any context; what was active before it is again.
+
+    A node that is detached where it was attached, and after all that was attached later, only goes
+    from this context: tasks begun under it keep what they began with. Otherwise it is void in every
+    context.
+    """
+    token = node.token
+    if token is None:
+        return
+    node.token = None
+    if nearest_node(stored_item()) is node:
+        try:
+            PyContextVar_Reset(active_var, <PyObject *>token)
+        except ValueError:
+            node.detached = True    # attached elsewhere: this context is a copy
+        else:
+            node.base = None        # or a chain of tasks, each begun under a node of the last, would grow
+    else:
+        node.detached = True
     active_item()
+
+
+cdef object nearest_node(object item):
+    """The node that is in place, below any span or Context; or what else is there."""
+    while True:
+        if type(item) is Span:
+            item = (<Span>item)._base
+        elif type(item) is AttachNode and (<AttachNode>item).detached:
+            item = (<AttachNode>item).base
+        else:
+            return item
 
 
 def peek_active():

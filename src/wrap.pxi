@@ -1,6 +1,9 @@
 # wrap() for plain functions: a callable object in the function's place. Coroutine functions and
 # generators get wrappers written in Python, because their callers look for the real thing.
 
+from types import FunctionType
+
+
 @cython.final
 cdef class WrappedFunction:
     """A function that runs inside a span of its own. Looks, binds and pickles like the function."""
@@ -25,6 +28,22 @@ cdef class WrappedFunction:
         if instance is None:
             return self
         return PyMethod_New(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        # For who looks `__call__` up: the slot itself is replaced, see finish_types().
+        return self(*args, **kwargs)
+
+    def __getattr__(self, name):
+        # What neither this type nor `__dict__` has, such as `cache_info` of an lru_cache. Special names
+        # mean something about this object, but for the annotations, which CPython 3.14 makes when asked.
+        if name[:2] != "__" or name == "__annotations__":
+            return getattr(self._function, name)
+        raise AttributeError("%r object has no attribute %r" % (type(self).__name__, name))
+
+    @property
+    def __class__(self):
+        # Who asks isinstance() is told what was wrapped: inspect and unittest.mock want a function.
+        return FunctionType if isinstance(self._function, FunctionType) else WrappedFunction
 
     def __repr__(self):
         return "<traced %r>" % (self._function,)
