@@ -124,6 +124,18 @@ static WIRE_INLINE unsigned char *ft_put_short_text(unsigned char *p, unsigned c
     return NULL;
 }
 
+/* The same for a key and its text. */
+static WIRE_INLINE unsigned char *ft_put_short_pair(unsigned char *p, unsigned char *end, PyObject *key,
+                                                    PyObject *text)
+{
+    Py_ssize_t n = PyUnicode_GET_LENGTH(key);
+    Py_ssize_t m = PyUnicode_GET_LENGTH(text);
+    if (FT_LIKELY(n < 32 && m < 32 && PyUnicode_IS_COMPACT_ASCII(key) && PyUnicode_IS_COMPACT_ASCII(text) &&
+                  end - p >= 128))
+        return wire_put_short(wire_put_short(p, ft_ascii(key), (size_t)n), ft_ascii(text), (size_t)m);
+    return NULL;
+}
+
 static inline Py_hash_t ft_text_hash(PyObject *s)
 {
     Py_hash_t known = ((PyASCIIObject *)s)->hash;

@@ -94,6 +94,18 @@ static WIRE_INLINE unsigned char *wire_put_short(unsigned char *p, const char *s
     return p + n;
 }
 
+/* Copies n bytes and up to 15 more: both sides have room for them, and what follows overwrites them. */
+static WIRE_INLINE unsigned char *wire_copy_padded(unsigned char *to, const unsigned char *from, size_t n)
+{
+    size_t i;
+    if (n > 256)
+        memcpy(to, from, n);
+    else
+        for (i = 0; i < n; i += 16)
+            memcpy(to + i, from + i, 16);
+    return to + n;
+}
+
 static inline unsigned char *wire_put_uint(unsigned char *p, uint64_t v)
 {
     if (v < 0x80) {

@@ -9,6 +9,7 @@ cdef extern from "_wire.h" nogil:
     enum: WIRE_FIXED_SIZE
     void wire_copy(unsigned char *to, const char *source, size_t n) noexcept
     unsigned char *wire_put_short(unsigned char *p, const char *s, size_t n) noexcept
+    unsigned char *wire_copy_padded(unsigned char *to, const unsigned char *source, size_t n) noexcept
     unsigned char *wire_put_uint(unsigned char *p, uint64_t v) noexcept
     unsigned char *wire_put_int(unsigned char *p, int64_t v) noexcept
     unsigned char *wire_put_double(unsigned char *p, double v) noexcept
@@ -46,6 +47,18 @@ cdef inline int buffer_grow(Buffer *b, size_t wanted) except -1:
         raise MemoryError()
     b.data = <unsigned char *>moved
     b.room = room
+    return 0
+
+cdef inline int buffer_trim(Buffer *b, size_t spare) except -1:
+    """Gives back the room beyond `spare` bytes."""
+    cdef void *moved
+    if b.data == NULL:
+        return 0
+    moved = PyMem_RawRealloc(b.data, b.used + spare)
+    if moved == NULL:
+        raise MemoryError()
+    b.data = <unsigned char *>moved
+    b.room = b.used + spare
     return 0
 
 cdef inline unsigned char *buffer_reserve(Buffer *b, unsigned char *p, size_t more) except NULL:

@@ -29,6 +29,7 @@ cdef extern from "_protocol.h":
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)
     void ft_also_traverse(PyTypeObject *owner, Py_ssize_t offset)
     unsigned char *ft_put_short_text(unsigned char *p, unsigned char *end, PyObject *s) nogil
+    unsigned char *ft_put_short_pair(unsigned char *p, unsigned char *end, PyObject *key, PyObject *text) nogil
     const char *ft_ascii(PyObject *s) nogil
     Py_hash_t text_hash "ft_text_hash" (PyObject *s)
     Py_ssize_t ft_refcount(PyObject *o) nogil

@@ -27,8 +27,7 @@ cdef inline unsigned char *put_raw(unsigned char *p, const char *source, size_t 
 
 
 cdef inline unsigned char *put_shared(Buffer *out, unsigned char *p, Buffer *wire) except NULL:
-    p = buffer_reserve(out, p, wire.used + 64)
-    return put_raw(p, <const char *>wire.data, wire.used) if wire.used else p
+    return wire_copy_padded(buffer_reserve(out, p, wire.used + 64), wire.data, wire.used)
 
 
 cdef unsigned char *put_dict(Buffer *out, unsigned char *p, dict items) except NULL:
@@ -65,12 +64,12 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
         for k in range(plan.pair_count):
             pair = &plan.pairs[k]
             if pair.text != NULL:
-                p = put_text(out, put_text(out, p, pair.key), pair.text)
+                p = put_pair(out, p, pair.key, pair.text)
         if block != NULL and block.texts:
             for i in range(block.used):
                 tag = &block.tags[i]
                 if tag.kind == TAG_TEXT:
-                    p = put_text(out, put_text(out, p, tag.key), tag.value.text)
+                    p = put_pair(out, p, tag.key, tag.value.text)
     if plan.numbers:
         fields += 1
         p = wire_put_map_header(put_raw(p, V04_METRICS, 8), plan.numbers)

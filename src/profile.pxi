@@ -23,7 +23,7 @@ cdef class Profile:
         if self.foreign != NULL:
             decref(self.foreign)
 
-    cdef bint may_be_special(self, PyObject *key) noexcept:
+    cdef inline bint may_be_special(self, PyObject *key) noexcept:
         cdef uint64_t h = <uint64_t>text_hash(key)
         return (self.key_bits[(h >> 6) & 63] >> (h & 63)) & (self.key_bits[(h >> 18) & 63] >> ((h >> 12) & 63)) & 1
 

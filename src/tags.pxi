@@ -239,6 +239,8 @@ cdef class StaticTags:
             static_put(&self.meta_wire, key, meta[key])
         for key in metrics:
             static_put(&self.metrics_wire, key, metrics[key])
+        buffer_trim(&self.meta_wire, 16)
+        buffer_trim(&self.metrics_wire, 16)
 
     def __dealloc__(self):
         buffer_free(&self.meta_wire)

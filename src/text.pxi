@@ -67,6 +67,12 @@ cdef unsigned char *put_text_long(Buffer *out, unsigned char *p, PyObject *s) ex
     return put_text_slow(out, p, s)
 
 
+cdef inline unsigned char *put_pair(Buffer *out, unsigned char *p, PyObject *key, PyObject *text) except NULL:
+    """Writes a key and its text, as put_text() does."""
+    cdef unsigned char *after = ft_put_short_pair(p, out.data + out.room, key, text)
+    return after if FT_LIKELY(after != NULL) else put_text_long(out, put_text_long(out, p, key), text)
+
+
 cdef inline unsigned char *put_text(Buffer *out, unsigned char *p, PyObject *s) except NULL:
     """Writes a string; leaves at least 59 bytes of room for the fixed bytes that follow."""
     cdef unsigned char *after = ft_put_short_text(p, out.data + out.room, s)
