@@ -19,11 +19,13 @@ import ast
 import json
 import re
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "scripts"
-ORACLES = ("4.16", "2.21")
+# ddtrace 2.21 has no release for newer Pythons
+ORACLES = ("4.16", "2.21") if sys.version_info < (3, 14) else ("4.16",)
 _KEYS = ("covers", "oracle", "env", "alone", "flush", "rates", "launch")
 _LINE = re.compile(rf"^\s*({'|'.join(_KEYS)}):\s*(.*)$")
 
@@ -91,7 +93,7 @@ def _case(
         function=node.name,
         statement=statement,
         covers=covers,
-        oracles=tuple(fields.get("oracle", " ".join(ORACLES)).split()),
+        oracles=tuple(v for v in fields.get("oracle", "4.16 2.21").split() if v in ORACLES),
         env=tuple(sorted(env.items())),
         alone=fields.get("alone") == "yes" or not flush,
         flush=flush,

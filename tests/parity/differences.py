@@ -23,7 +23,6 @@ SIBLINGS = "an unfinished span that is dropped does not hold back its finished s
 NO_OT = "the tracestate member ot= is not written"
 CALLABLES = "wrap works on every callable: classmethod objects, partials and callable objects without a name"
 SHUT = "after shutdown() the tracer is disabled: a debug line, no warnings"
-SENT = "a parent that was sent is kept as its ids and service, so renaming it changes nothing"
 DECODED = "bytes given as text are decoded at once, so they read back as str"
 QUIET = "spans left open at shutdown are counted by stats(), not warned about"
 WITH_DECISION = (
@@ -33,7 +32,27 @@ SAMPLING = "comes with sampling rules"
 PEER = "comes with peer.service rules"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
 OPENTRACER = "comes with the OpenTracing face"
+AT_ONCE = "long text is cut when it is set, so it also reads back cut"
+REPAIRED = "lone surrogates are replaced; ddtrace loses the trace and raises"
+CUT = "2.x sends long text whole"
+ITERATION = "2.x wraps only the call that makes the generator"
+FRAMES = "2.x keeps the oldest frames of a stack, 4.x the newest"
+LIMIT = "2.x ignores the limit of set_traceback inside except"
+FILTERS = "2.x runs filters after sampling, 4.x before"
 TOLERANT = "wrong types never cost a trace nor raise into the application"
+
+
+GENERATOR_ALONE = [
+    "case_wrapping.generator below 0",
+    "step0 below case_wrapping.generator",
+    "step1 below case_wrapping.generator",
+]
+GENERATOR_WITH_CONSUMER = [
+    "case_wrapping.generator below 0",
+    "step0 below case_wrapping.generator",
+    "consumer below case_wrapping.generator",
+    "step1 below case_wrapping.generator",
+]
 
 
 def _without_ot(theirs: object) -> bool:
@@ -77,11 +96,41 @@ ROWS: list[Row] = [
     Row("chunks.partial_flush_rate", "chunk 0/*/metrics/_dd.*_psr", ABSENT, 1.0, NEWER, "2.21"),
     Row("*", "*/meta/tracestate", ABSENT, ANY, NEWER, "2.21"),
     Row("*", "*/meta/traceparent", ABSENT, ANY, NEWER, "2.21"),
-    Row("*", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
+    Row("chunks.p*", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
+    Row("ids.trace_id_64_*", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
+    Row("links.context_links*", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
     Row("ids.trace_id_64_incoming", "said/tags", ANY, lambda v: "dm=-3" in v, NEWER, "2.21"),
     Row("ids.fork_decision", "*in.child/meta/_dd.p.dm", "-4", ABSENT, NEWER, "2.21"),
     Row("filters.drop_empty", "chunk 0", ABSENT, [], "a chunk without spans is not sent", "2.21"),
     Row("finishing.finished_setter", "chunk 0", ["finished below 0"], ABSENT, KEPT, "2.21"),
+    Row("api.raw_2x", "said/*", "'no exception'", "'raised RuntimeError'", TOLERANT, "2.21"),
+    Row("api.raw_2x", "chunk ?", ANY, ABSENT, TOLERANT, "2.21"),
+    Row("errors.broken_str", "said/*", ANY, "(1, None, None, False)", NEWER, "2.21"),
+    Row("errors.broken_str", "chunk 0", ["span below 0"], ABSENT, NEWER, "2.21"),
+    Row("errors.stack_deep", "*/error.stack", ANY, ANY, FRAMES, "2.21"),
+    Row("errors.stack_recursive", "*/error.stack", ANY, ANY, FRAMES, "2.21"),
+    Row("errors.stack_env", "*/error.stack", ANY, ANY, FRAMES, "2.21"),
+    Row("errors.stack_chars", "*/meta/error.*", ANY, ANY, CUT, "2.21"),
+    Row("errors.set_traceback_limit", "said/except ?", ANY, "12", LIMIT, "2.21"),
+    Row("errors.set_traceback_limit", "*/error.stack", ANY, ANY, LIMIT, "2.21"),
+    Row("filters.order", "said/priority", "None", "1", FILTERS, "2.21"),
+    Row("filters.order", "said/metric", "None", "1", FILTERS, "2.21"),
+    Row("filters.order", "said/language", "None", "'python'", FILTERS, "2.21"),
+    Row(
+        "text.long_2x",
+        "*/meta/key",
+        lambda v: len(v) == 2500,
+        lambda v: len(v) == 25001,
+        CUT,
+        "2.21",
+    ),
+    Row("wrapping.generator", "chunk ?", ANY, ABSENT, ITERATION, "2.21"),
+    Row("wrapping.generator", "chunk ?", ABSENT, ANY, ITERATION, "2.21"),
+    Row("wrapping.*generator", "*/parent_id", ANY, ANY, ITERATION, "2.21"),
+    # ---- decisions
+    Row("text.long_*", "said/*", ANY, ANY, AT_ONCE, "4.16"),
+    Row("text.surrogates", "said/finish", "'no exception'", "'raised RuntimeError'", REPAIRED),
+    Row("text.surrogates", "chunk 1", ["root below 0", "child below root"], ABSENT, REPAIRED),
     Row("lifecycle.disabled", "said/after", lambda v: "Span" in v, "None", NOOP),
     Row("lifecycle.shutdown_state", "said/active", lambda v: "Span" in v, "None", NOOP),
     Row(
@@ -103,7 +152,8 @@ ROWS: list[Row] = [
     ),
     Row("finishing.negative", "*", lambda v: v in ("0.0", "<short>"), ANY, NEVER_NEGATIVE),
     Row("finishing.finish_time_zero", "*", lambda v: v in ("0", "<short>"), ANY, NEVER_NEGATIVE),
-    Row("errors.generator_exit", "*", ANY, ANY, CLOSED),
+    Row("errors.generator_exit", "said/*", "(0, None, None, False)", ANY, CLOSED),
+    Row("errors.generator_exit", "*/error", 0, 1, CLOSED),
     Row("errors.generator_exit", "*/meta/error.*", ABSENT, ANY, CLOSED),
     Row("errors.generator_closed", "*/error", 0, 1, CLOSED),
     Row("errors.generator_closed", "*/meta/error.*", ABSENT, ANY, CLOSED),
@@ -114,10 +164,18 @@ ROWS: list[Row] = [
     Row("errors.set_exc_info_exit", "*code None/error", 0, 1, EXIT),
     Row("errors.set_exc_info_exit", "*code None/meta/error.*", ABSENT, ANY, EXIT),
     Row("wrapping.generator_active", "said/active in the consumer", "None", ANY, GENERATOR),
-    Row("wrapping.generator_active", "chunk ?", ANY, ABSENT, GENERATOR),
-    Row("wrapping.generator_active", "chunk ?", ABSENT, ANY, GENERATOR),
-    Row("wrapping.contextmanager_body", "chunk ?", ANY, ABSENT, GENERATOR),
-    Row("wrapping.contextmanager_body", "chunk ?", ABSENT, ANY, GENERATOR),
+    Row("wrapping.generator_active", "chunk 0", ["consumer below 0"], ABSENT, GENERATOR),
+    Row("wrapping.generator_active", "chunk 1", GENERATOR_ALONE, ABSENT, GENERATOR),
+    Row("wrapping.generator_active", "chunk 2", ABSENT, GENERATOR_WITH_CONSUMER, GENERATOR),
+    Row("wrapping.contextmanager_body", "chunk 0", ["body below 0"], ABSENT, GENERATOR),
+    Row("wrapping.contextmanager_body", "chunk 1", ["manager below 0"], ABSENT, GENERATOR),
+    Row(
+        "wrapping.contextmanager_body",
+        "chunk 2",
+        ABSENT,
+        ["manager below 0", "body below manager"],
+        GENERATOR,
+    ),
     Row("wrapping.*generator_close", "*/error", 0, 1, CLOSED),
     Row("wrapping.*generator_close", "*/meta/error.*", ABSENT, ANY, CLOSED),
     Row("api.tolerance_name", "said/bytes", "('x', 'x')", "(b'x', b'x')", DECODED),
@@ -127,27 +185,6 @@ ROWS: list[Row] = [
     Row("chunks.manual_removes_psr", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
     Row("chunks.rule_manual", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
     Row("api.patch", "said/patch*", "False", "True", PATCH),
-    # ---- not built yet
-    Row("api.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
-    Row("api.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),
-    Row("chunks.rule_ksr", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("chunks.rule_ksr", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
-    Row("chunks.rule_ksr", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("chunks.rule_ksr", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
-    Row("chunks.rule", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("chunks.rule", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
-    Row("chunks.rule", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("chunks.rule", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
-    Row("chunks.partial_flush_rate", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("chunks.partial_flush_rate", "*/_sampling_priority_v1", 1.0, 2.0, SAMPLING),
-    Row("chunks.partial_flush_rate", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("chunks.partial_flush_rate", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
-    Row("chunks.peer_*", "*/_dd.peer.service.*", ABSENT, ANY, PEER),
-    Row("chunks.peer_*", "*/peer.service", ANY, "database", PEER),
-    Row("chunks.peer_*", "*/peer.service", ABSENT, ANY, PEER),
-    Row("api.history", "*", ABSENT, ANY, OPENTRACER),
-    Row("api.history", "raised", ANY, "", OPENTRACER),
-    # ----
     Row("parents.child_of_wrong", "said/*", "'no exception'", "'raised AttributeError'", TOLERANT),
     Row("wrapping.unnamed_objects", "said/*", "3", "'raised AttributeError'", CALLABLES),
     Row("wrapping.unnamed_objects", "chunk 0", ["builtins.abs below 0"], ABSENT, CALLABLES),
@@ -181,4 +218,24 @@ ROWS: list[Row] = [
         "True",
         "agents drop trace id 0, so it is replaced",
     ),
+    # ---- not built yet
+    Row("api.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
+    Row("api.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.p.dm", "-0", "-3", SAMPLING),
+    Row("chunks.rule_ksr", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
+    Row("chunks.rule_ksr", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
+    Row("chunks.rule", "*/_dd.p.dm", "-0", "-3", SAMPLING),
+    Row("chunks.rule", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
+    Row("chunks.rule", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
+    Row("chunks.rule", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
+    Row("chunks.partial_flush_rate", "*/_dd.p.dm", "-0", "-3", SAMPLING),
+    Row("chunks.partial_flush_rate", "*/_sampling_priority_v1", 1.0, 2.0, SAMPLING),
+    Row("chunks.partial_flush_rate", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
+    Row("chunks.partial_flush_rate", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
+    Row("chunks.peer_*", "*/_dd.peer.service.*", ABSENT, ANY, PEER),
+    Row("chunks.peer_*", "*/peer.service", ANY, "database", PEER),
+    Row("chunks.peer_*", "*/peer.service", ABSENT, ANY, PEER),
+    Row("api.history", "*", ABSENT, ANY, OPENTRACER),
+    Row("api.history", "raised", ANY, "", OPENTRACER),
 ]

@@ -9,6 +9,9 @@ with the reason.
 from __future__ import annotations
 
 IDS: dict[str, str] = {
+    # ---- 1.11, because the table of differences names them
+    "1.11.truncation": "4.x cuts text of more than 25000 characters to 2500 with a marker, 2.x does not",
+    "1.11.surrogates": "text with lone surrogates makes ddtrace lose the whole trace",
     # ---- 2.1 keys on the first span of each chunk
     "2.1.first.index0": "chunk-level keys go on the span created first among those flushed together",
     "2.1.first.priority": "metric _sampling_priority_v1 on the first span of every chunk, and only there",

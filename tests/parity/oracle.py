@@ -44,7 +44,7 @@ def oracle_python(version: str) -> str:
         return override
     release = ORACLE_PACKAGES[version][0].replace("==", "-")
     home = ROOT / ".oracle" / f"{release}-py{sys.version_info[0]}.{sys.version_info[1]}"
-    python = home / "bin" / "python"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = home / "ready"
     if not ready.exists():
         shutil.rmtree(home, ignore_errors=True)

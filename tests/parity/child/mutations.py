@@ -483,12 +483,6 @@ def partial_chunks_unmarked(chunk):
     return [chunk]
 
 
-@spans("chunks.rule*")
-def rule_rate_missing(span, chunk, index):
-    """No rate of the rule."""
-    _metrics(span).pop("_dd.rule_psr", None)
-
-
 @spans("chunks.agent*")
 def agent_rate_missing(span, chunk, index):
     """No rate of the agent."""

@@ -594,6 +594,22 @@ def case_tolerance_start(say):
         say.raises(label, Span, "name", start=value)
 
 
+def case_raw_2x(say):
+    """Wrong types cost 2.x the trace.
+
+    covers: 2.3.raw-2x
+    oracle: 2.21
+    alone: yes
+    """
+    for label, fields in [
+        ("service", {"service": 5}),
+        ("resource", {"resource": 5}),
+        ("type", {"span_type": 5}),
+    ]:
+        span = tracer.start_span(label, **fields)
+        say.raises(label, span.finish)
+
+
 def case_slots(say):
     """Unknown attributes are refused.
 

@@ -255,7 +255,6 @@ def case_order(say):
 
     covers: 4.7.filter.order 4.7.filter.base-service
     alone: yes
-    oracle: 4.16
     """
 
     def look(trace):

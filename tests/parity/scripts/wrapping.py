@@ -529,7 +529,6 @@ def case_generator(say):
     """The span covers the whole iteration.
 
     covers: 4.6.generator
-    oracle: 4.16
     """
     say("items", list(generator(3)))
     say("after", _active())
@@ -647,7 +646,6 @@ def case_async_generator(say):
     """The span covers the whole async iteration.
 
     covers: 4.6.async-generator
-    oracle: 4.16
     """
 
     async def main():
