@@ -92,6 +92,8 @@ def test_a_default_that_can_change_is_not_shared() -> None:
          {"X-A": "1", "X-B": "2:3"}),
         ("DD_TRACE_PARTIAL_FLUSH_ENABLED", "0", "partial_flush_enabled", False),
         ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "7", "partial_flush_min_spans", 7),
+        ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "0", "partial_flush_min_spans", 1),
+        ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "-5", "partial_flush_min_spans", 1),
         ("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", "false", "trace_id_128bit", False),
         ("DD_TRACE_SPAN_TRACEBACK_MAX_SIZE", "3", "traceback_max_frames", 3),
         ("DD_TRACE_DEBUG", "true", "debug", True),
@@ -136,7 +138,7 @@ def test_variable(variable: str, text: str, name: str, value: object) -> None:
         ("DD_TRACE_WRITER_INTERVAL_SECONDS", "-1", "flush_interval_s", "number"),
         ("DD_TRACE_WRITER_INTERVAL_SECONDS", "inf", "flush_interval_s", "number"),
         ("DD_TRACE_API_VERSION", "v0.3", "api_version", "v0.4 or v0.5"),
-        ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "0", "partial_flush_min_spans", "at least 1"),
+        ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "many", "partial_flush_min_spans", "whole number"),
         (
             "DD_TRACE_WRITER_MAX_PAYLOAD_SIZE_BYTES",
             str(26 * MIB),
