@@ -78,7 +78,8 @@ def span_name_of(function: Any, include_class: bool = False) -> str:
     name = named.__name__
     if include_class:
         name = getattr(named, "__qualname__", name).rpartition("<locals>.")[2]
-    return f"{named.__module__}.{name}"
+    module = getattr(named, "__module__", None) or type(named).__module__
+    return f"{module}.{name}"
 
 
 # -- what kind of function it is, and looks like ---------------------------------------------------
