@@ -104,16 +104,17 @@ def _text(value: object) -> str | None:
 
 
 def write(carrier: Any, headers: dict[str, str]) -> None:
-    """Put `headers` into `carrier`, replacing those of the same spelling.
+    """Put `headers` into `carrier`, replacing those of the same name.
 
     A list gets pairs: of text if its first pair has a text name, else of bytes as in ASGI messages.
+    In a mapping that tells upper from lower case, other spellings stay.
     Raises what the carrier raises when it is written to.
     """
     if type(carrier) is dict:
         carrier.update(headers)
     elif isinstance(carrier, list):
         as_text = bool(carrier) and isinstance(carrier[0][0], str)
-        carrier[:] = [pair for pair in carrier if _text(pair[0]) not in headers]
+        carrier[:] = [pair for pair in carrier if (_text(pair[0]) or "").lower() not in headers]
         for name, value in headers.items():
             carrier.append((name, value) if as_text else (name.encode(), value.encode()))
     else:

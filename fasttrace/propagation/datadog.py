@@ -52,7 +52,10 @@ def extract(headers: dict[str, str], wide_ids: bool) -> Found | None:
     if not trace_id:
         _log.debug("x-datadog-trace-id is no number from 1 to 2^64-1: ignored")
         return None
-    span_id = decimal_id(headers.get(PARENT_ID, "0"))
+    span_text = headers.get(PARENT_ID, "0")
+    span_id = decimal_id(span_text)
+    if span_id is None and span_text[:1] == "-" and decimal_id(span_text[1:]) is not None:
+        span_id = 0  # as ddtrace: what a program made of a missing parent
     if span_id is None:
         _log.debug("x-datadog-parent-id is no number from 0 to 2^64-1: headers ignored")
         return None
@@ -63,8 +66,8 @@ def extract(headers: dict[str, str], wide_ids: bool) -> Found | None:
         if priority is None:
             _log.debug("x-datadog-sampling-priority is no number: headers ignored")
             return None
-    origin = headers.get(ORIGIN)
-    if origin is not None and (len(origin) > ORIGIN_MAX_CHARS or not is_printable(origin)):
+    origin: str | None = headers.get(ORIGIN, "")
+    if not origin or len(origin) > ORIGIN_MAX_CHARS or not is_printable(origin):
         origin = None
     tags_text = headers.get(TAGS)
     meta = read_tags(tags_text) if tags_text else {}

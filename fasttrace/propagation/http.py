@@ -254,7 +254,7 @@ def _link(found: Found, reason: str) -> Link | None:
     return (
         found.trace_id,
         found.span_id,
-        found.tracestate,
+        found.tracestate if found.style == "tracecontext" else None,
         1 if found.priority is not None and found.priority > 0 else 0,
         {"reason": reason, "context_headers": found.style},
     )

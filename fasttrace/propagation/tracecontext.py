@@ -137,8 +137,8 @@ def _read_tags(found: Found, fields: dict[str, str]) -> None:
         if not key.startswith("t.") or len(key) == 2 or " " in key or "=" in key:
             continue
         name = PROPAGATED + key[2:]
-        value = value.replace("~", "=").strip()
-        if not value or (name == DECISION_MAKER and not is_decision_maker(value)):
+        value = value.replace("~", "=")
+        if not value.strip() or (name == DECISION_MAKER and not is_decision_maker(value)):
             continue
         if name == HIGH_ID and value != f"{(found.trace_id or 0) >> 64:016x}":
             continue
@@ -289,7 +289,7 @@ def write_state(
         others = limited([f"dd={own}", *others])[1:] if own else limited(others)
     if last_parent is not None:
         own = f"p:{last_parent};{own}" if own else f"p:{last_parent}"
-    return ",".join([f"dd={own}", *others] if own else others)
+    return ",".join([f"dd={own.rstrip()}", *others] if own else others)
 
 
 def tracestate_of(context: Context) -> str:
