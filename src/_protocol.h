@@ -14,6 +14,22 @@
 #include "_debug.h"
 #include "_wire.h"
 
+/* Up to CPython 3.11, PyContextVar_Set works on a borrowed mapping while its allocations may run the
+ * collector, and so finalizers: one that sets the same variable, by starting a span, frees that mapping
+ * under its feet. From 3.12 on the collector runs only between byte codes. */
+static inline PyObject *ft_contextvar_set(PyObject *var, PyObject *value)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    int collecting = PyGC_Disable();
+    PyObject *token = PyContextVar_Set(var, value);
+    if (collecting)
+        PyGC_Enable();
+    return token;
+#else
+    return PyContextVar_Set(var, value);
+#endif
+}
+
 typedef struct {
     PyObject_HEAD
     PyTypeObject *owner;  /* borrowed: the class it belongs to lives as long as the module */

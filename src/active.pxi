@@ -6,8 +6,10 @@
 cdef extern from "Python.h":
     PyObject *PyContextVar_New(const char *name, PyObject *default_value) except NULL
     int PyContextVar_Get(PyObject *var, PyObject *default_value, PyObject **value) except -1
-    PyObject *PyContextVar_Set(PyObject *var, PyObject *value) except NULL
     int PyContextVar_Reset(PyObject *var, PyObject *token) except -1
+
+cdef extern from "_protocol.h":
+    PyObject *contextvar_set "ft_contextvar_set" (PyObject *var, PyObject *value) except NULL
 
 cdef PyObject *active_var = PyContextVar_New("fasttrace_active", NULL)
 
@@ -27,7 +29,7 @@ cdef class AttachNode:
 
 
 cdef inline int set_active(PyObject *item) except -1:
-    cdef PyObject *token = PyContextVar_Set(active_var, item)
+    cdef PyObject *token = contextvar_set(active_var, item)
     decref(token)
     return 0
 
@@ -108,7 +110,7 @@ def attach(item, payload=None) -> AttachNode:
     node.item = item
     node.base = base
     node.payload = payload
-    token = PyContextVar_Set(active_var, <PyObject *>node)
+    token = contextvar_set(active_var, <PyObject *>node)
     node.token = <object>token
     decref(token)
     return node

@@ -47,7 +47,11 @@ cdef int span_link_context(Span span, object context, object attributes) except 
         warn("link", "a span link needs a trace id and a span id: ignored")
         return 0
     flags = 1 if link._state.has_priority and link._state.priority > 0 else 0
-    tracestate = errors_module().tracestate_of(link)
+    try:
+        tracestate = errors_module().tracestate_of(link)
+    except Exception as exc:
+        warn("link", "a link's tracestate was left out: %s" % type(exc).__name__)
+        tracestate = None
     return span_add_link(span, trace_id, link._span_id, tracestate, flags, attributes)
 
 

@@ -29,6 +29,11 @@ cdef class WrappedFunction:
             return self
         return PyMethod_New(self, instance)
 
+    def __set_name__(self, owner, name):
+        # Python itself makes these class methods only if they are functions.
+        if name in ("__init_subclass__", "__class_getitem__") and owner.__dict__.get(name) is self:
+            setattr(owner, name, classmethod(self))
+
     def __call__(self, *args, **kwargs):
         # For who looks `__call__` up: the slot itself is replaced, see finish_types().
         return self(*args, **kwargs)
