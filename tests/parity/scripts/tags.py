@@ -12,24 +12,6 @@ class Text(str):
         return "other"
 
 
-class Number(int):
-    """An int subclass."""
-
-
-class Real(float):
-    """A float subclass."""
-
-
-class Index:
-    """Only __index__."""
-
-    def __index__(self):
-        return 7
-
-    def __str__(self):
-        return "index-text"
-
-
 class Broken:
     """__str__ and __repr__ raise."""
 
@@ -46,29 +28,11 @@ class Plain:
         return "plain-text"
 
 
-class AsFloat:
-    """Only __float__."""
-
-    def __float__(self):
-        return 2.5
-
-    def __str__(self):
-        return "as-float"
-
-
 def _tag(say, label, value):
     span = tracer.start_span("tag")
     say.raises(f"set {label}", span.set_tag, "key", value)
     say(f"tag {label}", span.get_tag("key"))
     say(f"metric {label}", span.get_metric("key"))
-    span.finish()
-
-
-def _metric(say, label, value):
-    span = tracer.start_span("metric")
-    say.raises(f"set {label}", span.set_metric, "key", value)
-    say(f"metric {label}", span.get_metric("key"))
-    say(f"tag {label}", span.get_tag("key"))
     span.finish()
 
 
@@ -98,15 +62,6 @@ def case_str_subclass(say):
     span.finish()
 
 
-def case_bool(say):
-    """True and False become text.
-
-    covers: 2.2.bool
-    """
-    _tag(say, "true", True)
-    _tag(say, "false", False)
-
-
 def case_none(say):
     """None, given or not, becomes the text None.
 
@@ -115,68 +70,6 @@ def case_none(say):
     _tag(say, "none", None)
     span = tracer.start_span("default")
     span.set_tag("key")
-    span.finish()
-
-
-def case_int(say):
-    """Ints up to 2^53 are metrics.
-
-    covers: 2.2.int
-    """
-    for value in (0, 1, -1, 2**31, 2**32 + 1, -(2**40), 2**53, -(2**53)):
-        _tag(say, str(value), value)
-    _tag(say, "subclass", Number(5))
-
-
-def case_int_big(say):
-    """Ints beyond 2^53 within int64.
-
-    covers: 2.2.int-big
-    """
-    for value in (2**53 + 1, -(2**53) - 1, 2**60, 2**63 - 1, -(2**63)):
-        _tag(say, str(value), value)
-
-
-def case_int_huge(say):
-    """Ints beyond int64 become text.
-
-    covers: 2.2.int-big
-    """
-    for value in (2**63, 2**64, -(2**63) - 1, 10**30):
-        _tag(say, str(value), value)
-
-
-def case_float(say):
-    """Finite floats are metrics.
-
-    covers: 2.2.float
-    """
-    for value in (0.0, -0.0, 1.0, 0.1, -2.5, 1e300, 5e-324):
-        _tag(say, str(value), value)
-    _tag(say, "subclass", Real(1.5))
-
-
-def case_nonfinite(say):
-    """nan and infinities are dropped.
-
-    covers: 2.2.nonfinite
-    """
-    for label, value in [("nan", float("nan")), ("inf", float("inf")), ("-inf", float("-inf"))]:
-        _tag(say, label, value)
-
-
-def case_nonfinite_keeps_old(say):
-    """A dropped value leaves what was there before.
-
-    covers: 2.2.nonfinite
-    """
-    span = tracer.start_span("keeps")
-    span.set_tag("number", 1)
-    span.set_tag("number", float("nan"))
-    span.set_tag("text", "a")
-    span.set_tag("text", float("inf"))
-    span.set_metric("metric", 1)
-    span.set_metric("metric", float("nan"))
     span.finish()
 
 
@@ -206,22 +99,6 @@ def case_other(say):
     ]
     for label, value in values:
         _tag(say, label, value)
-
-
-def case_as_float(say):
-    """An object with __float__ only.
-
-    covers: 2.2.other
-    """
-    _tag(say, "float", AsFloat())
-
-
-def case_index(say):
-    """An object with __index__ only.
-
-    covers: 2.2.index
-    """
-    _tag(say, "index", Index())
 
 
 def case_str_raises(say):
@@ -256,19 +133,6 @@ def case_key_other(say):
     for label, key in [("int", 1), ("none", None), ("tuple", ("a",)), ("float", 1.5)]:
         say.raises(f"tag {label}", span.set_tag, key, "v")
     span.set_tag("after", "kept")
-    span.finish()
-
-
-def case_metric_key_other(say):
-    """A metric key that is neither str nor bytes is ignored.
-
-    covers: 2.2.key-other
-    oracle: 4.16
-    """
-    span = tracer.start_span("other-key")
-    for label, key in [("int", 1), ("none", None), ("tuple", ("a",)), ("float", 1.5)]:
-        say.raises(f"metric {label}", span.set_metric, key, 1)
-    span.set_metric("after", 1)
     span.finish()
 
 
@@ -398,356 +262,6 @@ def case_set_tags(say):
     say.raises("empty list", span.set_tags, [])
     say.raises("list", span.set_tags, [("x", 1)])
     span.finish()
-
-
-def case_set_metrics(say):
-    """set_metrics loops over items.
-
-    covers: 2.2.set-metrics 4.2.span-methods
-    """
-    span = tracer.start_span("set-metrics")
-    span.set_metrics({"a": 1, "b": 2.5, "c": "3"})
-    say.raises("empty", span.set_metrics, {})
-    say.raises("none", span.set_metrics, None)
-    say.raises("empty list", span.set_metrics, [])
-    say.raises("list", span.set_metrics, [("x", 1)])
-    span.finish()
-
-
-def case_metric_plain(say):
-    """set_metric of ints and floats.
-
-    covers: 2.2.metric-convert
-    """
-    for value in (0, 1, -3, 2**53, 1.5, -0.25, 1e-9):
-        _metric(say, str(value), value)
-    _metric(say, "int subclass", Number(5))
-
-
-def case_metric_convert(say):
-    """set_metric converts with float().
-
-    covers: 2.2.metric-convert
-    """
-    for label, value in [
-        ("int text", "12"),
-        ("float text", "1.5"),
-        ("spaces", " 2 "),
-        ("exponent", "1e3"),
-        ("decimal", Decimal("1.25")),
-        ("object", AsFloat()),
-    ]:
-        _metric(say, label, value)
-
-
-def case_metric_bad(say):
-    """set_metric ignores what is no number.
-
-    covers: 2.2.metric-bad
-    """
-    for label, value in [
-        ("text", "abc"),
-        ("empty", ""),
-        ("none", None),
-        ("list", [1]),
-        ("complex", 1j),
-        ("object", Plain()),
-        ("broken", Broken()),
-    ]:
-        _metric(say, label, value)
-
-
-def case_metric_nonfinite(say):
-    """set_metric ignores nan and infinities, also as text.
-
-    covers: 2.2.metric-nonfinite
-    """
-    for label, value in [
-        ("nan", float("nan")),
-        ("inf", float("inf")),
-        ("-inf", float("-inf")),
-        ("text nan", "nan"),
-        ("text inf", "inf"),
-    ]:
-        _metric(say, label, value)
-
-
-def case_metric_bool(say):
-    """set_metric of a bool.
-
-    covers: 2.2.metric-bool
-    """
-    _metric(say, "true", True)
-    _metric(say, "false", False)
-
-
-def case_metric_big(say):
-    """set_metric of ints beyond 2^53.
-
-    covers: 2.2.metric-big
-    """
-    for value in (2**53 + 1, 2**63 - 1, -(2**63)):
-        _metric(say, str(value), value)
-
-
-def case_metric_huge(say):
-    """set_metric of ints beyond int64.
-
-    covers: 2.2.metric-big
-    oracle: 4.16
-    """
-    for value in (2**63, 2**64 + 5, -(2**63) - 1):
-        _metric(say, str(value), value)
-
-
-def case_http_status(say):
-    """http.status_code is text whatever it is given as.
-
-    covers: 2.2.key.http-status
-    """
-    for label, value in [("int", 200), ("text", "404"), ("float", 200.0), ("none", None)]:
-        span = tracer.start_span("status")
-        span.set_tag("http.status_code", value)
-        say(label, (span.get_tag("http.status_code"), span.get_metric("http.status_code")))
-        span.finish()
-
-
-def case_port(say):
-    """network.destination.port as digits is a metric.
-
-    covers: 2.2.key.port
-    """
-    for label, value in [("int", 80), ("digits", "8080"), ("text", "http"), ("empty", "")]:
-        span = tracer.start_span("port")
-        span.set_tag("network.destination.port", value)
-        say(
-            label,
-            (span.get_tag("network.destination.port"), span.get_metric("network.destination.port")),
-        )
-        span.finish()
-
-
-def case_manual_keep(say):
-    """manual.keep decides to keep and is not stored, whatever its value.
-
-    covers: 2.2.key.manual-keep
-    """
-    from ddtrace.constants import MANUAL_KEEP_KEY
-
-    for label, args in [
-        ("bare", ()),
-        ("true", (True,)),
-        ("false", (False,)),
-        ("none", (None,)),
-        ("text", ("x",)),
-    ]:
-        span = tracer.start_span("keep")
-        span.set_tag(MANUAL_KEEP_KEY, *args)
-        say(
-            label,
-            (
-                span.context.sampling_priority,
-                span.get_tag(MANUAL_KEEP_KEY),
-                span.get_metric(MANUAL_KEEP_KEY),
-            ),
-        )
-        span.finish()
-
-
-def case_manual_drop(say):
-    """manual.drop decides to drop and is not stored, whatever its value.
-
-    covers: 2.2.key.manual-drop
-    """
-    from ddtrace.constants import MANUAL_DROP_KEY
-
-    for label, args in [("bare", ()), ("true", (True,)), ("false", (False,)), ("none", (None,))]:
-        span = tracer.start_span("drop")
-        span.set_tag(MANUAL_DROP_KEY, *args)
-        say(
-            label,
-            (
-                span.context.sampling_priority,
-                span.get_tag(MANUAL_DROP_KEY),
-                span.get_metric(MANUAL_DROP_KEY),
-            ),
-        )
-        span.finish()
-
-
-def case_manual_on_child(say):
-    """A child's manual decision is the trace's decision.
-
-    covers: 2.2.key.manual-keep 2.2.key.manual-drop
-    """
-    for key in ("manual.keep", "manual.drop"):
-        with tracer.trace("root") as root:
-            with tracer.trace("child") as child:
-                child.set_tag(key)
-            say(key, root.context.sampling_priority)
-
-
-def case_manual_last_wins(say):
-    """The last manual decision wins.
-
-    covers: 2.2.key.manual-keep 2.2.key.manual-drop
-    """
-    with tracer.trace("keep-drop") as span:
-        span.set_tag("manual.keep")
-        span.set_tag("manual.drop")
-    with tracer.trace("drop-keep") as span:
-        span.set_tag("manual.drop")
-        span.set_tag("manual.keep")
-
-
-def case_manual_in_set_tags(say):
-    """set_tags obeys the special keys too.
-
-    covers: 2.2.set-tags 2.2.key.manual-keep
-    """
-    with tracer.trace("set-tags") as span:
-        span.set_tags({"a": 1, "manual.keep": True, "service.name": "renamed"})
-        say("service", span.service)
-
-
-def case_service_name(say):
-    """service.name sets the service and is stored.
-
-    covers: 2.2.key.service-name
-    """
-    for label, value in [("text", "svc"), ("none", None), ("int", 5)]:
-        span = tracer.start_span("service-name")
-        say.raises(label, span.set_tag, "service.name", value)
-        say(
-            f"service {label}",
-            (span.service, span.get_tag("service.name"), span.get_metric("service.name")),
-        )
-        span.finish()
-
-
-def case_service_version(say):
-    """service.version also sets version.
-
-    covers: 2.2.key.service-version
-    """
-    span = tracer.start_span("service-version")
-    span.set_tag("service.version", "1.2.3")
-    say("version", (span.get_tag("version"), span.get_tag("service.version")))
-    span.finish()
-
-
-def case_service_version_number(say):
-    """service.version given as a number or a bool.
-
-    covers: 2.2.key.service-version
-    oracle: 4.16
-    """
-    for value in (7, 1.5, True, None):
-        span = tracer.start_span("service-version")
-        span.set_tag("service.version", value)
-        say(repr(value), (span.get_tag("version"), span.get_metric("version")))
-        span.finish()
-
-
-def case_version_tag(say):
-    """version alone is a plain tag.
-
-    covers: 2.2.key.service-version
-    """
-    span = tracer.start_span("version")
-    span.set_tag("version", "7")
-    span.set_tag("env", "mine")
-    span.finish()
-
-
-def case_measured(say):
-    """_dd.measured is 0 or 1 from the truth of the value.
-
-    covers: 2.2.key.measured 2.1.measured
-    """
-    for label, args in [
-        ("bare", ()),
-        ("true", (True,)),
-        ("false", (False,)),
-        ("one", (1,)),
-        ("zero", (0,)),
-        ("text", ("yes",)),
-        ("none", (None,)),
-    ]:
-        span = tracer.start_span("measured")
-        span.set_tag("_dd.measured", *args)
-        say(label, (span.get_tag("_dd.measured"), span.get_metric("_dd.measured")))
-        span.finish()
-
-
-def case_analytics(say):
-    """analytics.event is a plain tag.
-
-    covers: 2.2.key.analytics
-    """
-    for label, value in [("true", True), ("false", False), ("number", 0.5), ("text", "x")]:
-        span = tracer.start_span("analytics")
-        span.set_tag("analytics.event", value)
-        say(label, (span.get_tag("analytics.event"), span.get_metric("analytics.event")))
-        span.finish()
-
-
-def case_eausr(say):
-    """_dd1.sr.eausr takes a number.
-
-    covers: 2.2.key.eausr
-    """
-    for label, value in [("one", 1), ("half", 0.5)]:
-        span = tracer.start_span("eausr")
-        span.set_tag("_dd1.sr.eausr", value)
-        say(label, (span.get_tag("_dd1.sr.eausr"), span.get_metric("_dd1.sr.eausr")))
-        span.finish()
-
-
-def case_eausr_text(say):
-    """_dd1.sr.eausr given as text.
-
-    covers: 2.2.key.eausr
-    """
-    span = tracer.start_span("eausr-text")
-    say.raises("text", span.set_tag, "_dd1.sr.eausr", "x")
-    span.finish()
-
-
-def case_plain_keys(say):
-    """Keys that mean something elsewhere are plain tags here.
-
-    covers: 2.2.key.plain
-    """
-    span = tracer.start_span("plain", service="s", resource="r", span_type="web")
-    for key in (
-        "error",
-        "span.type",
-        "resource.name",
-        "operation.name",
-        "sampling.priority",
-        "span.kind",
-        "error.type",
-    ):
-        span.set_tag(key, "value")
-    span.set_tag("sampling.priority", 2)
-    say(
-        "span",
-        (span.error, span.span_type, span.resource, span.name, span.context.sampling_priority),
-    )
-    span.finish()
-
-
-def case_error_tag_values(say):
-    """The tag error is a metric or text like any other.
-
-    covers: 2.2.key.plain
-    """
-    for value in (1, True, "1", 0):
-        span = tracer.start_span("error-tag")
-        span.set_tag("error", value)
-        say(repr(value), (span.error, span.get_tag("error"), span.get_metric("error")))
-        span.finish()
 
 
 def case_after_finish(say):
