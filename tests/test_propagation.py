@@ -14,6 +14,7 @@ from propagation_cases import (
     BIG,
     DATADOG,
     EVERY_STYLE,
+    LOW,
     SPAN,
     TRACEPARENT,
     extracted,
@@ -254,6 +255,15 @@ def test_the_same_trace_keeps_the_tracestate() -> None:
         assert (ids(context), context._span_links) == ((BIG, SPAN), [])
         assert "_dd.parent_id" not in context._meta
         assert injected(context, *styles)["tracestate"].endswith(",congo=1")
+
+
+def test_the_same_trace_with_64_bit_ids() -> None:
+    """With 128-bit ids off the two styles still name the same trace: no link from it to itself."""
+    off = {"DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED": "false"}
+    headers = {**DATADOG, "traceparent": TRACEPARENT, "tracestate": "congo=1"}
+    context = extracted(headers, "datadog", "tracecontext", **off)
+    assert (ids(context), context._span_links) == ((LOW, SPAN), [])
+    assert context._meta["tracestate"] == "congo=1"
 
 
 def test_the_first_style_decides() -> None:

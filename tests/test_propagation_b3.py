@@ -80,6 +80,7 @@ def test_a_decision_alone(text: str, priority: int) -> None:
         f"{B3_TRACE}-",
         f"-{B3_SPAN}",
         f"{'0' * 32}-{B3_SPAN}-1",
+        f"{B3_TRACE[:16]}{'0' * 16}-{B3_SPAN}-1",
         f"{B3_TRACE}0-{B3_SPAN}",
         f"{B3_TRACE}-{B3_SPAN}0",
         f"{B3_TRACE}-zz",

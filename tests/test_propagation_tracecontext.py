@@ -75,6 +75,7 @@ def test_traceparent_is_read(text: str) -> None:
         TRACEPARENT.replace("6", "g", 1),
         TRACEPARENT.replace("6", "+", 1),
         "00-" + "0" * 32 + TRACEPARENT[35:],
+        "00-640cfd8d00000000" + "0" * 16 + TRACEPARENT[35:],
         TRACEPARENT[:36] + "0" * 16 + "-01",
         f"{TRACEPARENT},{TRACEPARENT}",
         TRACEPARENT + "0" * 1_000_000,
@@ -121,7 +122,7 @@ def test_the_random_flag_belongs_to_the_trace_id(tracer: Tracer) -> None:
         ({"dd_origin": "a\u00e9\u00e9b"}, "dd=o:a_b"),
         ({"meta": {"_dd.p.dm": "-4"}}, "dd=t.dm:-4"),
         ({"meta": {"_dd.p.usr.id": "YQ=="}}, "dd=t.usr.id:YQ~~"),
-        ({"meta": {"_dd.p.a b=,c": "1"}}, "dd=t.a_b__c:1"),
+        ({"meta": {"_dd.p.a b=,c;d:e~f": "1"}}, "dd=t.a_b__c_d_e~f:1"),
         ({"meta": {"_dd.p.\u00e9": "\u00e9;"}}, "dd=t._:__"),
         ({"meta": {"other": "1"}}, ""),
         (

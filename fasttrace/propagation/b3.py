@@ -49,8 +49,8 @@ def _found(
 ) -> Found | None:
     trace_id = hex_id(trace_text, 32)
     span_id = 0 if span_text is None else hex_id(span_text, 16)
-    if not trace_id or span_id is None:
-        return None
+    if not trace_id or not trace_id & SPAN_ID_MAX or span_id is None:
+        return None  # an agent drops traces whose low half is 0
     return Found(style, trace_id, span_id or None, priority)
 
 

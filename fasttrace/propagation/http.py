@@ -231,7 +231,7 @@ def _resolve(primary: Found, contexts: list[Found]) -> list[Link]:
     for found in contexts:
         if found is primary or found.trace_id is None:
             continue
-        if found.trace_id != primary.trace_id:
+        if _whole_id(found) != _whole_id(primary):
             link = _link(found, "terminated_context")
             if link is not None:
                 links.append(link)
@@ -246,6 +246,14 @@ def _resolve(primary: Found, contexts: list[Found]) -> list[Link]:
                     primary.last_parent = f"{dd_context.span_id:016x}"
                 primary.span_id = found.span_id
     return links
+
+
+def _whole_id(found: Found) -> int | None:
+    """The trace id with the half that is only a tag while 128-bit ids are off."""
+    high = found.meta.get(datadog.HIGH_ID)
+    if high is None or found.trace_id is None or found.trace_id > SPAN_ID_MAX:
+        return found.trace_id
+    return int(high, 16) << 64 | found.trace_id
 
 
 def _link(found: Found, reason: str) -> Link | None:

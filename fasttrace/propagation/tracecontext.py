@@ -24,7 +24,7 @@ from fasttrace.propagation.datadog import (
     PROPAGATED,
 )
 from fasttrace.propagation.found import Found
-from fasttrace.propagation.text import HEX_LOWER, is_decision_maker, is_printable
+from fasttrace.propagation.text import HEX_LOWER, SPAN_ID_MAX, is_decision_maker, is_printable
 from fasttrace.propagation.text import priority as parse_priority
 
 TYPE_CHECKING = False
@@ -68,7 +68,7 @@ def parse_traceparent(text: str) -> tuple[int, int, int] | None:
     if len(text) > 55 and (version == "00" or text[55] != "-" or len(text) == 56):
         return None
     trace_id, span_id = int(trace_text, 16), int(span_text, 16)
-    if not trace_id or not span_id:
+    if not trace_id & SPAN_ID_MAX or not span_id:  # an agent drops traces whose low half is 0
         return None
     return trace_id, span_id, int(flags_text, 16)
 
@@ -201,25 +201,28 @@ def _without_long(members: list[str], excess: int) -> list[str]:
 
 def _encode_value(text: str) -> str:
     """A value of dd=: what has a meaning there is replaced, `=` is written as `~`."""
-    if is_printable(text):
-        for char in ",;~":
-            if char in text:
-                text = text.replace(char, "_")
-        return text.replace("=", "~")
-    encoded: list[str] = []
-    for char in text:
-        if not " " <= char <= "~":
-            if encoded[-1:] != ["\0"]:  # one sign for the whole run
-                encoded.append("\0")
-        else:
-            encoded.append("_" if char in ",;~" else "~" if char == "=" else char)
-    return "".join(encoded).replace("\0", "_")
+    return _without(text, ",;~").replace("=", "~")
 
 
 def _encode_key(text: str) -> str:
-    if is_printable(text) and not ("," in text or " " in text or "=" in text):
-        return text
-    return _encode_value(text).replace(" ", "_").replace("~", "_")
+    """A key of dd=: the same, and no `:` either, which ends it."""
+    return _without(text, ", =;:")
+
+
+def _without(text: str, special: str) -> str:
+    """`text` with each special character, and each run of unprintable ones, made `_`."""
+    if not is_printable(text):
+        kept: list[str] = []
+        for char in text:
+            if " " <= char <= "~":
+                kept.append(char)
+            elif kept[-1:] != ["\0"]:
+                kept.append("\0")
+        text = "".join(kept).replace("\0", "_")
+    for char in special:
+        if char in text:
+            text = text.replace(char, "_")
+    return text
 
 
 def dd_member(priority: int | None, origin: str | None, meta: dict[str, str]) -> str:
