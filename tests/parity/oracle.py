@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).parent / "child" / "run_cases.py"
 ORACLE_PACKAGES = {
     "4.16": ["ddtrace==4.16.0"],
-    "2.21": ["ddtrace==2.21.0", "setuptools<81"],
+    "2.21": ["ddtrace==2.21.0", "opentracing==2.4.0", "setuptools<81"],
 }
 RUN_TIMEOUT_S = 120
 AGENT_START_TIMEOUT_S = 60
@@ -46,12 +46,13 @@ def oracle_python(version: str) -> str:
     home = ROOT / ".oracle" / f"{release}-py{sys.version_info[0]}.{sys.version_info[1]}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = home / "ready"
-    if not ready.exists():
+    packages = ORACLE_PACKAGES[version]
+    if not ready.exists() or ready.read_text().split() != packages:
         shutil.rmtree(home, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *ORACLE_PACKAGES[version]], check=True)
-        ready.touch()
+        subprocess.run([*install, *packages], check=True)
+        ready.write_text("\n".join(packages))
     return str(python)
 
 
