@@ -93,9 +93,12 @@ class CapturedSpan:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Return what has been noted on the span with a time of its own."""
-        events: list[dict[str, Any]] = json.loads(self.meta.get("events", "[]"))
-        return events
+        """Return what has been noted on the span with a time of its own, whatever the format."""
+        found = []
+        for event in self.raw.get("span_events") or json.loads(self.meta.get("events", "[]")):
+            tags = {name: _plain(value) for name, value in event.get("attributes", {}).items()}
+            found.append({**event, "attributes": tags})
+        return found
 
     @property
     def parent(self) -> CapturedSpan | None:
@@ -263,6 +266,14 @@ def render_tree(
     )
 
 
+def _plain(value: Any) -> Any:
+    """Undo the `{"type": 2, "int_value": 7}` of events that have a field of their own."""
+    if not isinstance(value, dict):
+        return value
+    [content] = [part for name, part in value.items() if name != "type"]
+    return [_plain(item) for item in content["values"]] if isinstance(content, dict) else content
+
+
 def _upper_trace_id(first: dict[str, Any]) -> int:
     """The upper 64 bits of the trace id, which are on the wire as a tag of a chunk's first span."""
     try:
@@ -287,10 +298,11 @@ def _open_tap(tracer: Tracer, spans: CapturedSpans) -> _Tap:
 class _Tap:
     """Between a tracer's buffer and its flusher, for as long as there are captures.
 
-    The flusher takes finished payloads by `tracer._swap()` and returns them by `tracer._unswap()`.
-    Here it meets with `swap` and `unswap` instead, which keep for the captures what the tracer has
-    encoded since, and let pass what is older. Thus no payload can go the wrong way, whatever the
-    flusher was doing when the capture began.
+    The flusher takes payloads by `tracer._swap()` and puts them back by `tracer._unswap()`. Here it
+    meets with `swap` and `unswap` instead: what the tracer encodes is for the captures, what is
+    older for the flusher. Thus no payload can go the wrong way, whatever the flusher was doing when
+    the first capture began. Older payloads wait outside of the buffer, or traces that cannot be
+    sent for want of an agent would leave no room in it.
     """
 
     def __init__(self, tracer: Tracer) -> None:
@@ -299,39 +311,40 @@ class _Tap:
         self._on_first_chunk = tracer._on_first_chunk
         self._was_enabled = tracer.enabled
         self._captures: list[CapturedSpans] = []
-        self._older: list[Payload] = []  # encoded before the first capture, and not sent yet
+        self._older: list[Payload] = []  # what the flusher may have, oldest first
 
     def open(self, spans: CapturedSpans) -> None:
         """Begin a capture. `_taps` is held."""
-        if self._captures:
-            self.collect()
-        else:
-            self._install()
-        spans._tap = self
+        self.collect()
         self._captures.append(spans)
+        spans._tap = self
+        if len(self._captures) == 1:
+            self._install()
 
     def close(self, spans: CapturedSpans) -> None:
         """End a capture."""
         with _taps:
             self.collect()
+            if len(self._captures) == 1:
+                self._uninstall()
             self._captures.remove(spans)
             spans._tap = None
-            if self._captures:
-                return
-            self._uninstall()
-        if self._tracer._buffered_bytes and not self._tracer._flusher_running:
+        if not self._captures and self._tracer._buffered_bytes:
             self.on_first_chunk()
 
     def _install(self) -> None:
         tracer = self._tracer
         tracer._swap, tracer._unswap = self.swap, self.unswap  # type: ignore[method-assign]
         tracer._on_first_chunk = self.on_first_chunk
-        self._return(self._swap())
+        self._older = self._swap()
         tracer.enabled = True
 
     def _uninstall(self) -> None:
         tracer = self._tracer
         del tracer._swap, tracer._unswap
+        for payload in reversed(self._older):
+            if not self._unswap(payload):
+                tracer._settle(payload, "buffer_full")
         if not self._was_enabled:
             tracer.enabled = False
         if tracer._on_first_chunk == self.on_first_chunk:  # else the tracer was configured anew
@@ -340,29 +353,27 @@ class _Tap:
     # -- in place of the tracer's own --------------------------------------------------------------
 
     def swap(self) -> list[Payload]:
-        """Keep what was encoded during the captures; return what the flusher may send."""
+        """Return what the flusher may try to send."""
         with _taps:
-            taken = self._swap()
-            older = [payload for payload in taken if payload in self._older]
-            self._older = []
-            for payload in taken:
-                if payload not in older:
-                    self._keep(payload)
+            if not self._captures:  # they have ended while the flusher was on its way here
+                return self._tracer._swap()
+            self.collect()
+            older, self._older = self._older, []
             return older
 
     def unswap(self, payload: Payload) -> bool:
-        """Put an older payload back for a later attempt to send it."""
+        """Take back what the flusher could not send yet."""
         with _taps:
-            fits = self._unswap(payload)
-            if fits:
-                self._older.append(payload)
-            return fits
+            if not self._captures:
+                return self._tracer._unswap(payload)
+            self._older.insert(0, payload)
+            return True
 
     def on_first_chunk(self) -> None:
         """Keep a chunk as soon as it is complete: there is no flusher that would come for it."""
         if self._captures:
             self.collect()
-        elif self._on_first_chunk is not None:
+        elif self._on_first_chunk is not None and not self._tracer._flusher_running:
             self._on_first_chunk()
 
     # -- for the captures --------------------------------------------------------------------------
@@ -370,17 +381,8 @@ class _Tap:
     def collect(self) -> None:
         """Hand what has been encoded so far to the captures."""
         with _taps:
-            self._return(self.swap())
-
-    def _keep(self, payload: Payload) -> None:
-        body = b"".join(payload.buffers())
-        version = payload.api_version
-        self._tracer._settle(payload, CAPTURED)
-        for spans in self._captures:
-            spans._bodies.append((body, version))
-
-    def _return(self, payloads: list[Payload]) -> None:
-        """Put payloads, oldest first, back in front of the buffer."""
-        for payload in reversed(payloads):
-            if not self.unswap(payload):
-                self._tracer._settle(payload, "buffer_full")
+            for payload in self._swap() if self._captures else ():
+                body, version = b"".join(payload.buffers()), payload.api_version
+                self._tracer._settle(payload, CAPTURED)
+                for spans in self._captures:
+                    spans._bodies.append((body, version))
