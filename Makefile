@@ -50,7 +50,8 @@ debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 
 sanitize: .venv-sanitize/built  ## run the suite with assertions, AddressSanitizer and UBSan
 	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
-	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py
+	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py \
+	  --deselect=test_imports.py::test_import_is_quick
 
 portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
 	cd tests && $(CURDIR)/.venv-portable/$(PYTEST) --ignore=test_packaging.py
