@@ -327,7 +327,7 @@ class _Tap:
             self.collect()
             if len(self._captures) == 1:
                 self._uninstall()
-            self._captures.remove(spans)
+            self._captures = [other for other in self._captures if other is not spans]
             spans._tap = None
         if not self._captures and self._tracer._buffered_bytes:
             self.on_first_chunk()

@@ -6,9 +6,10 @@ import asyncio
 import gc
 import os
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -229,6 +230,27 @@ def test_the_list_is_live_while_the_block_runs(tracer: Tracer) -> None:
     assert names(spans) == ["second"]
 
 
+def test_clear_forgets_parents_and_children(tracer: Tracer) -> None:
+    """After clear() there is nobody left to be somebody's parent or child."""
+    with capture(tracer) as spans, tracer.trace("root"), tracer.trace("child"):
+        pass
+    root, child = spans
+    spans.clear()
+    assert (child.parent, root.children, len(spans)) == (None, [], 0)
+
+
+def test_spans_finished_while_the_list_is_walked_through(tracer: Tracer) -> None:
+    """A loop over the list sees the spans there were at its start."""
+    with capture(tracer) as spans:
+        sandwich(tracer)
+        seen = 0
+        for _ in zip(range(100), spans, strict=False):
+            seen += 1 if len(spans) else 0
+            with tracer.trace("meanwhile"):
+                pass
+    assert (seen, len(spans)) == (3, 6)
+
+
 def test_it_is_like_a_list(tracer: Tracer) -> None:
     """Indices, slices, `in`, reversed, equality with a list and a short repr work."""
     with capture(tracer) as spans:
@@ -274,6 +296,14 @@ def test_the_agent_receives_what_is_finished_before_and_after(
     assert (stats["sent"], stats["dropped"]) == (40, {"captured": 20})
 
 
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Wait, for at most 20 s, until `condition` holds."""
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 class Gate:
     """An exporter that keeps its caller waiting until it is told the answer."""
 
@@ -311,8 +341,7 @@ def test_what_the_flusher_puts_back_is_not_captured() -> None:
         with tracer.trace("captured"):
             pass
         exporter.go_on.set()
-        while exporter.calls < 3:
-            time.sleep(0.001)
+        wait_until(lambda: exporter.calls >= 3)
         assert names(spans) == ["captured"]
     assert names(spans) == ["captured"]
     exporter.answer = ExportResult("sent")
@@ -334,8 +363,7 @@ def test_older_traces_are_sent_while_the_block_runs() -> None:
             pass
         exporter.go_on.set()
         exporter.answer = ExportResult("sent")
-        while not tracer.stats()["sent"]:
-            time.sleep(0.001)
+        wait_until(lambda: tracer.stats()["sent"])
         with tracer.trace("captured, too"):
             pass
         assert tracer.flush(30.0)
@@ -343,17 +371,39 @@ def test_older_traces_are_sent_while_the_block_runs() -> None:
     assert names(spans) == ["captured", "captured, too"]
 
 
-def test_what_waited_before_waits_afterwards(tracer: Tracer) -> None:
+def test_what_waited_before_waits_afterwards(new_tracer: Callable[..., Tracer]) -> None:
     """Where nobody sends, older traces are in the buffer after the capture, in their order."""
-    for name in ("one", "two"):
+    tracer = new_tracer(payload_max_bytes=1024)
+    expected = [f"before {number}" for number in range(20)]
+    for name in expected:
         with tracer.trace(name):
             pass
     with capture(tracer) as spans, tracer.trace("captured"):
         pass
-    with tracer.trace("three"):
+    with tracer.trace("after"):
         pass
     assert names(spans) == ["captured"]
-    assert [span["name"] for span in spans_of(tracer)] == ["one", "two", "three"]
+    assert [span["name"] for span in spans_of(tracer)] == [*expected, "after"]
+
+
+def test_a_flusher_that_comes_too_late_gets_what_is_there(tracer: Tracer) -> None:
+    """If the last capture ends between two steps of the flusher, it goes on as without one."""
+    with capture(tracer):
+        swap, unswap = tracer._swap, tracer._unswap  # what the flusher has just looked up
+    with tracer.trace("op"):
+        pass
+    [payload] = swap()
+    assert tracer.stats()["in_flight"] == 1
+    assert unswap(payload)
+    assert tracer.stats()["buffered"] == 1
+    with capture(tracer) as spans:
+        assert swap() == [payload]
+        with tracer.trace("captured"):
+            pass
+        assert swap() == []
+        assert unswap(payload)
+    assert names(spans) == ["captured"]
+    assert [span["name"] for span in spans_of(tracer)] == ["op"]
 
 
 def test_a_buffer_full_of_older_traces_leaves_room_for_captures(
@@ -429,8 +479,12 @@ def test_the_tracer_is_as_before_afterwards() -> None:
 # -- several captures, threads, failures -----------------------------------------------------------
 
 
-def test_nested_captures_each_get_what_completes_in_their_block(tracer: Tracer) -> None:
+@pytest.mark.parametrize("flusher_running", [False, True])
+def test_nested_captures_each_get_what_completes_in_their_block(
+    tracer: Tracer, flusher_running: bool
+) -> None:
     """The outer capture has the spans of the inner one too, and both may be read meanwhile."""
+    tracer._flusher_running = flusher_running
     with capture(tracer) as outer:
         with tracer.trace("first"):
             pass
@@ -442,6 +496,7 @@ def test_nested_captures_each_get_what_completes_in_their_block(tracer: Tracer) 
             pass
     assert names(outer) == ["first", "second", "third"]
     assert names(inner) == ["second"]
+    tracer._flusher_running = False
     assert tracer.stats()["dropped"] == {"captured": 3}
 
 
@@ -461,6 +516,15 @@ def test_captures_may_end_in_any_order(tracer: Tracer) -> None:
     with tracer.trace("four"):
         pass
     assert (names(a), names(b)) == (["one", "two"], ["two", "three"])
+    with capture(tracer) as empty:
+        with capture(tracer), tracer.trace("inner"):
+            pass
+        empty.clear()
+        with capture(tracer):  # as empty as the one around it, and yet another one
+            pass
+        with tracer.trace("outer"):
+            pass
+    assert names(empty) == ["outer"]
     assert [span["name"] for span in spans_of(tracer)] == ["four"]
 
 
@@ -493,12 +557,25 @@ def test_spans_of_all_threads_are_captured(tracer: Tracer) -> None:
     assert all(span.parent is not None for span in spans.named("below"))
 
 
-def test_no_span_goes_astray_while_captures_come_and_go() -> None:
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after a few instructions instead of 5 ms."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval_s)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+@pytest.mark.parametrize("flushing", [True, False])
+def test_no_span_goes_astray_while_captures_come_and_go(flushing: bool) -> None:
     """With threads that trace, a busy flusher and overlapping captures each span is counted once,
     and the captures of a thread have all that it finished itself."""
     exporter = Gate(ExportResult("sent"))
     exporter.go_on.set()
     tracer = make_tracer_with(exporter)
+    if not flushing:
+        tracer._on_first_chunk = None
     stop = threading.Event()
     failures: list[str] = []
 
@@ -640,6 +717,7 @@ def test_the_program_may_flush_and_configure(session: Session) -> None:
                 pass
         assert tracer.flush(30.0)
     assert names(spans) == ["first", "second", "second", "second"]
+    assert tracer._on_first_chunk == tracer._flusher.start
     with tracer.trace("sent"):
         pass
     assert [span["name"] for span in session.received()] == ["sent"]
@@ -668,6 +746,32 @@ if hasattr(os, "fork"):
         """
         run_python(code, env=session.env())
         assert session.spans() == []
+
+    def test_a_child_forked_while_another_thread_captures_does_not_wait() -> None:
+        """The lock of a thread that does not exist in the child holds up nobody there."""
+        code = """
+            import os, threading, time
+            from fasttrace import testing, tracer
+            held, done = threading.Event(), threading.Event()
+            def hold():
+                with testing._taps:
+                    held.set()
+                    done.wait()
+            thread = threading.Thread(target=hold)
+            thread.start()
+            held.wait()
+            pid = os.fork()
+            if pid == 0:
+                begin_s = time.monotonic()
+                for _ in range(5):
+                    with testing.capture() as spans, tracer.trace("child"):
+                        pass
+                    assert len(spans) == 1
+                os._exit(time.monotonic() - begin_s > 8.0)  # each wait would take 2 s
+            done.set()
+            assert os.waitpid(pid, 0)[1] == 0
+        """
+        run_python(code)
 
 
 @pytest.mark.parametrize("wrong", [1, "tracer", fasttrace])
