@@ -87,6 +87,8 @@ def main(plan_path):
         sys.path.insert(0, plan["mutations"])
         importlib.import_module("mutations").install(plan["mutation"], library)
     tracer = importlib.import_module(f"{library}.trace").tracer
+    if library == "ddtrace" and markers:
+        only_flush_on_demand(tracer)
     loaded, results = {}, {}
     gc.freeze()
     for name, path, function in plan["cases"]:
@@ -108,6 +110,18 @@ def main(plan_path):
     if markers:
         sys.stderr.flush()
         os._exit(0)  # nothing left to send; do not wait for the library's exit handlers
+
+
+def only_flush_on_demand(tracer):
+    """Keep ddtrace's periodic flush from having traces under way while a case's own flush returns.
+
+    Without this, now and then, a trace would arrive after the marker of its case.
+    """
+    aggregator = getattr(tracer, "_span_aggregator", None)
+    for owner, name in ((tracer, "_writer"), (aggregator, "writer")):
+        writer = getattr(owner, name, None)
+        if hasattr(writer, "interval"):
+            writer.interval = 3600.0
 
 
 def mark(tracer, name):
