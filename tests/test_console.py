@@ -7,7 +7,9 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,7 +89,9 @@ def test_traces_are_printed_while_the_program_runs() -> None:
         from fasttrace import tracer
         with tracer.trace("first"):
             pass
-        while not tracer.stats()["sent"]:
+        for _ in range(20_000):
+            if tracer.stats()["sent"]:
+                break
             time.sleep(0.001)
         with tracer.trace("second"):
             pass
@@ -158,8 +162,45 @@ def test_a_program_without_standard_error_goes_on() -> None:
             assert not tracer.flush()
         print(tracer.stats()["dropped"])
     """
+    begin_s = time.monotonic()
     out, err = run(code)
     assert (out, err) == ("{'not_printed': 2}\n", "")
+    assert time.monotonic() - begin_s < 30.0
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError, RuntimeError])
+def test_a_stream_that_raises_is_a_result(
+    new_tracer: Callable[..., Tracer], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Whatever goes wrong when the text is written, the export says what, and raises nothing."""
+
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise error("broken")
+
+    tracer = new_tracer()
+    with tracer.trace("op"):
+        pass
+    monkeypatch.setattr(sys, "stderr", Broken())
+    result = export(tracer)
+    assert (result.status, result.detail) == ("not_printed", f"{error.__name__}: broken")
+
+
+def test_what_is_printed_is_there_at_once(
+    new_tracer: Callable[..., Tracer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is left in the buffer of the stream."""
+    tracer = new_tracer()
+    with tracer.trace("op"):
+        pass
+    with (tmp_path / "log").open("w", buffering=1 << 20) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert export(tracer).status == "sent"
+        assert masked((tmp_path / "log").read_text()) == [
+            "trace ID  1 span  TIME",
+            "op  svc  TIME  op",
+        ]
+        monkeypatch.undo()
 
 
 # -- what is printed -------------------------------------------------------------------------------
