@@ -71,7 +71,7 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Callable[
 
 
 def raised_integer(minimum: int) -> Callable[[str], int]:
-    """Return the parser of a whole number that raises smaller ones to `minimum`, as ddtrace 4.16."""
+    """Return the parser of a whole number; smaller ones count as `minimum` (ddtrace 4.16)."""
     parse_any = integer()
 
     def parse(value: str) -> int:
