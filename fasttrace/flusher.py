@@ -104,6 +104,10 @@ class Flusher:
                 self._nudge.set()
                 _exit.handle_sigterm_if_pending(self)
                 return
+            # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread, and
+            # waits at exit for it to end: so not the one that is started here.
+            import threading as _threading  # noqa: F401
+
             _exit.watch(self)
             self._ended = NativeEvent()
             self._alive = True

@@ -14,6 +14,9 @@ cdef extern from "_protocol.h":
 cdef PyObject *active_var = PyContextVar_New("fasttrace_active", NULL)
 
 
+cdef uint64_t attached_count = 0
+
+
 @cython.final
 @cython.trashcan(True)
 cdef class AttachNode:
@@ -24,6 +27,7 @@ cdef class AttachNode:
     cdef readonly object item
     cdef readonly object base        # node this one was attached under
     cdef readonly object payload     # what the attaching API wants back
+    cdef uint64_t number             # of all nodes ever attached: a later one has a higher number
     cdef object token                # of the context it was attached in; None once it was detached
     cdef bint detached               # void in every context
 
@@ -104,12 +108,15 @@ def active():
 
 def attach(item, payload=None) -> AttachNode:
     """Puts `item` (Span, Context or None) in place until `detach()` of the node returned."""
+    global attached_count
     cdef AttachNode node = AttachNode.__new__(AttachNode)
     cdef PyObject *token
     base = active_item()
     node.item = item
     node.base = base
     node.payload = payload
+    attached_count += 1
+    node.number = attached_count
     token = contextvar_set(active_var, <PyObject *>node)
     node.token = <object>token
     decref(token)
@@ -119,7 +126,7 @@ def attach(item, payload=None) -> AttachNode:
 def detach(AttachNode node) -> None:
     """Takes a node back, in any order and in any context; what was active before it is again.
 
-    A node that is detached where it was attached, and after all that was attached later, only goes
+    A node that is detached where it was attached, and before none that was attached later, only goes
     from this context: tasks begun under it keep what they began with. Otherwise it is void in every
     context.
     """
@@ -127,11 +134,12 @@ def detach(AttachNode node) -> None:
     if token is None:
         return
     node.token = None
-    if nearest_node(stored_item()) is node:
+    nearest = nearest_node(stored_item())
+    if nearest is None or (<AttachNode>nearest).number <= node.number:
         try:
             PyContextVar_Reset(active_var, <PyObject *>token)
         except ValueError:
-            node.detached = True    # attached elsewhere: this context is a copy
+            node.detached = True    # attached elsewhere
         else:
             node.base = None        # or a chain of tasks, each begun under a node of the last, would grow
     else:
@@ -139,15 +147,17 @@ def detach(AttachNode node) -> None:
     active_item()
 
 
-cdef object nearest_node(object item):
-    """The node that is in place, below any span or Context; or what else is there."""
+cdef AttachNode nearest_node(object item):
+    """The node that is in place, below any span; None if there is none."""
     while True:
         if type(item) is Span:
             item = (<Span>item)._base
-        elif type(item) is AttachNode and (<AttachNode>item).detached:
+        elif type(item) is AttachNode:
+            if not (<AttachNode>item).detached:
+                return <AttachNode>item
             item = (<AttachNode>item).base
         else:
-            return item
+            return None
 
 
 def peek_active():
