@@ -104,8 +104,8 @@ class Flusher:
                 self._nudge.set()
                 _exit.handle_sigterm_if_pending(self)
                 return
-            # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread, and
-            # waits at exit for it to end: so not the one that is started here.
+            # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread
+            # and waits for its end at exit: that must not be the one that is started here.
             import threading as _threading  # noqa: F401
 
             _exit.watch(self)
