@@ -38,7 +38,6 @@ __all__ = ["CapturedSpan", "CapturedSpans", "capture", "render_tree"]
 
 #: The reason by which `Tracer.stats()` counts captured spans, among the dropped ones.
 CAPTURED = "captured"
-_LOW_64_BITS = (1 << 64) - 1
 
 
 class CapturedSpan:
