@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from typing import Any
@@ -147,10 +148,10 @@ def test_http_propagator_is_configured_by_the_environment() -> None:
         "HTTPPropagator().inject(Context(5, 6), headers)\n"
         "print(headers, HTTPPropagator.extract(headers).trace_id)"
     )
-    environ = {"DD_TRACE_PROPAGATION_STYLE": "b3", "PATH": "/usr/bin"}
+    environ = {**os.environ, "DD_TRACE_PROPAGATION_STYLE": "b3"}
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**environ, "PYTHONPATH": ":".join(sys.path)},
+        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
@@ -163,7 +164,7 @@ def test_propagation_is_imported_late() -> None:
     code = "import sys, fasttrace; print([n for n in sys.modules if 'propagation' in n])"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,

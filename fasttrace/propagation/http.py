@@ -110,7 +110,7 @@ class Propagator:
                 if meta.get(datadog.HIGH_ID) != high:
                     # Spans begun from now on have the tag, as in ddtrace.
                     context._set_meta(datadog.HIGH_ID, high)
-                    meta[datadog.HIGH_ID] = high
+                    meta = context._meta
             error = datadog.inject(
                 headers, trace_id, span_id, priority, origin, meta, self._tags_max_chars
             )
