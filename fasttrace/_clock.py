@@ -29,7 +29,8 @@ def tick(enabled: bool) -> str:
 
 def _kernel_trusts_counter() -> bool:
     try:
-        with open(_SOURCE, encoding="ascii") as source:
-            return source.read().strip() == "tsc"
-    except (OSError, ValueError):
+        # As bytes: for text `open` would import a codec, and a background thread imports nothing.
+        with open(_SOURCE, "rb") as source:
+            return source.read().strip() == b"tsc"
+    except OSError:
         return False

@@ -13,6 +13,7 @@ Three rules:
 from __future__ import annotations
 
 import os
+import sys
 from _thread import get_ident
 from _weakref import ref
 
@@ -21,6 +22,7 @@ from fasttrace._span import NativeLock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from fasttrace.flusher import Flusher
 
@@ -62,9 +64,24 @@ class _Gate:
 #: Held during what a fork must not interrupt.
 gate = _Gate()
 
+_loaded: dict[str, Any] = {}
 _in_child: list[Callable[[], None]] = []
 _flushers: dict[int, ref[Flusher]] = {}
 _pid = os.getpid()
+
+
+def load(name: str) -> Any:
+    """Return the module `name` (dotted), imported if need be in one step that a fork waits for.
+
+    Every import after `import fasttrace` itself goes this way: a child forked in the middle of one
+    would wait for ever when it comes to the same import.
+    """
+    module = _loaded.get(name)
+    if module is None:
+        with gate:
+            __import__(name)
+            module = _loaded[name] = sys.modules[name]
+    return module
 
 
 def call_in_child(function: Callable[[], None]) -> None:

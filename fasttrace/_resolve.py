@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 
+from fasttrace._fork import gate
 from fasttrace._span import NativeEvent, monotonic_ns, start_native_thread
 
 TYPE_CHECKING = False
@@ -78,7 +79,11 @@ def _numeric(host: str, port: int) -> list[Address]:
 
 def _getaddrinfo(host: str, port: int, flags: int) -> list[Address]:
     # As bytes: for text the C function would import a codec, and look-ups import nothing.
-    name = host.encode("ascii") if host.isascii() else host.encode("idna")
+    if host.isascii():
+        name = host.encode("ascii")
+    else:
+        with gate:  # this may import the codec
+            name = host.encode("idna")
     found = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM, 0, flags)
     families = (_socket.AF_INET, _socket.AF_INET6)
     return [(family, address) for family, _, _, _, address in found if family in families]

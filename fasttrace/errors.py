@@ -10,6 +10,10 @@ from __future__ import annotations
 import builtins
 import linecache
 import sys
+import tokenize  # noqa: F401 # linecache may import it later, when a fork would not wait
+
+from fasttrace import _log
+from fasttrace._fork import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +91,6 @@ def record_exception(
         if _is_attribute(value):
             values[str(key)] = value
         else:
-            from fasttrace import _log
-
             _log.warn(
                 "event_attribute", f"event attribute {key!r:.100} of an unusable type ignored"
             )
@@ -135,17 +137,12 @@ def links_json(links: list[tuple[int, int, str | None, int | None, dict[str, str
 
 def tracestate_of(context: Context) -> str | None:
     """Return the W3C tracestate a link to `context` carries."""
-    try:
-        from fasttrace.propagation.tracecontext import tracestate_of as build
-    except ImportError:
-        return None
-    return build(context)
+    text: str | None = load("fasttrace.propagation.tracecontext").tracestate_of(context)
+    return text
 
 
 def _dump(items: list[dict[str, Any]]) -> str:
-    import json
-
-    return json.dumps(items, default=_as_text)
+    return load("json").dumps(items, default=_as_text)
 
 
 def _as_text(value: object) -> str:
@@ -235,9 +232,7 @@ def _is_group(exception: BaseException) -> bool:
 
 def _format_rare(exception: BaseException, traceback: TracebackType | None, count: int) -> str:
     """Syntax errors, groups and notes: what the standard library says, less its carets."""
-    from traceback import TracebackException
-
-    described = TracebackException(type(exception), exception, traceback, limit=-count)
+    described = load("traceback").TracebackException(type(exception), exception, traceback, limit=-count)
     _drop_carets(described)
     return "".join(described.format(chain=False))
 

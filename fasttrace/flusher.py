@@ -106,8 +106,7 @@ class Flusher:
                 return
             # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread
             # and waits for its end at exit: that must not be the one that is started here.
-            import threading as _threading  # noqa: F401
-
+            _fork.load("threading")
             _exit.watch(self)
             self._ended = NativeEvent()
             self._alive = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from fasttrace import _log, _span
+from fasttrace._fork import load
 from fasttrace.config import Config
 from fasttrace.flusher import Flusher
 from fasttrace.provider import DefaultContextProvider
@@ -286,7 +287,7 @@ class Tracer(_span.TracerCore):
                 wanted under `contextlib.contextmanager` and for dependencies that yield.
 
         """
-        from fasttrace.wrapping import wrap
+        wrap = load("fasttrace.wrapping").wrap
 
         def decorator(function: F) -> F:
             wrapped: F = wrap(
@@ -310,9 +311,8 @@ class Tracer(_span.TracerCore):
 
         `executor.submit(tracer.carry(work), argument)`: plain threads begin with nothing active.
         """
-        from fasttrace.carrying import carry
-
-        return carry(function, None, self._provider)  # type: ignore[return-value]
+        carried: F = load("fasttrace.carrying").carry(function, None, self._provider)
+        return carried
 
     def detached(self) -> Detached:
         """Keep background work out of the active trace: `with tracer.detached(): begin_it()`.
@@ -320,9 +320,8 @@ class Tracer(_span.TracerCore):
         What starts in the block, and in tasks begun in it, belongs to traces of its own. Also for
         `async with`, and as decorator `@tracer.detached()` of functions and coroutine functions.
         """
-        from fasttrace.carrying import Detached
-
-        return Detached(self._provider)
+        detached: Detached = load("fasttrace.carrying").Detached(self._provider)
+        return detached
 
     def sample(self, span: Span) -> None:
         """Take the sampling decision of the span's trace now, unless it has been taken."""

@@ -9,6 +9,13 @@ def set_fork_hook(hook) -> None:
     fork_hook = hook
 
 
+cdef object load_module(str name):
+    """A module, imported in a way that a fork in another thread does not cut in two."""
+    from fasttrace._fork import load
+
+    return load(name)
+
+
 cdef inline int note_fork() except -1:
     if FT_UNLIKELY(ft_fork_count != id_fork_count):
         return child_begins()

@@ -1,9 +1,7 @@
 # Span links, span events and errors: what few spans have, kept in SpanExtra.
 
 cdef object errors_module():
-    from fasttrace import errors
-
-    return errors
+    return load_module("fasttrace.errors")
 
 
 cdef int span_set_exception(Span span, object exc_type, object exc_val, object exc_tb, object limit) except -1:

@@ -263,18 +263,16 @@ cdef class Context:
         encoded = None if self._state.meta is None else self._state.meta.get("_dd.p.usr.id")
         if not encoded:
             return None
-        import base64
-
         try:
-            return base64.b64decode(encoded).decode()
+            return load_module("base64").b64decode(encoded).decode()
         except ValueError:
             return None
 
     @dd_user_id.setter
     def dd_user_id(self, value):
-        import base64
-
-        self._state.set_meta("_dd.p.usr.id", None if value is None else base64.b64encode(str(value).encode()).decode())
+        if value is not None:
+            value = load_module("base64").b64encode(str(value).encode()).decode()
+        self._state.set_meta("_dd.p.usr.id", value)
 
     @property
     def _meta(self):

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from typing import Any
 
+import pytest
 from fault_server import FaultServer, answering, response
 from reference import decode_payload
 
@@ -240,6 +241,63 @@ assert tracer.flush(10.0)
     )
     names = sorted(span["name"] for span in session.spans())
     assert names == ["child", "held", "part", "sent before"]
+
+
+IMPORTS_IN_A_THREAD = """
+import _thread, os, sys, time
+def note(event, arguments):
+    if event == "import" and _thread.get_ident() != main and gate._owner != _thread.get_ident():
+        outside.append(arguments[0])
+outside, main = [], _thread.get_ident()
+from fasttrace import Context, Tracer, _fork
+from fasttrace.propagation.http import HTTPPropagator
+gate = _fork.gate
+sys.addaudithook(note)
+ended = _thread.allocate_lock()
+ended.acquire()
+def work():
+    try:
+        tracer = Tracer()
+        try:
+            with tracer.trace("failing") as span:
+                raise ValueError
+        except ValueError:
+            pass
+        with tracer.trace("odd") as span:
+            span.link_span(Context(trace_id=1, span_id=2))
+            span.set_tag(1, 2)
+            span.context.dd_user_id = "me"
+            span.context.set_baggage_item("a b", "c d")
+            HTTPPropagator.inject(span.context, headers := {})
+        HTTPPropagator.extract(headers)
+        tracer.wrap()(work)
+        tracer.carry(work)
+        tracer.detached()
+        tracer.trace("last").finish()
+        assert tracer.flush(10.0) is (sys.argv[1] == "up")
+    except BaseException as error:
+        outside.append(repr(error))
+    ended.release()
+_thread.start_new_thread(work, ())
+ended.acquire()
+print(outside)
+"""
+
+
+@pytest.mark.parametrize("state", ["up", "down", "unknown"])
+def test_threads_import_nothing_that_a_fork_could_cut_in_two(session: Any, state: str) -> None:
+    """What a tracer imports late, it imports while a fork waits; a child would hang otherwise."""
+    urls = {"down": "http://127.0.0.1:1", "unknown": "http://nämé.invalid"}
+    env = session.env(**({"DD_TRACE_AGENT_URL": urls[state]} if state in urls else {}))
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_IN_A_THREAD, state],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
+        cwd=os.sep,
+    )
+    assert done.stdout == "[]\n", done.stderr
 
 
 FORKS_AND_THREADS = """

@@ -7,6 +7,7 @@ so that every item comes out as it went in.
 from __future__ import annotations
 
 from fasttrace import _log
+from fasttrace._fork import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,21 +62,20 @@ def extract(headers: Mapping[str, str]) -> dict[str, str]:
 def _decode(text: str) -> str:
     if "%" not in text:
         return text
-    from urllib.parse import unquote
-
-    return unquote(text)
+    decoded: str = load("urllib.parse").unquote(text)
+    return decoded
 
 
 def _encode(text: str, safe: str) -> str:
     text = text.strip()
     if not text.strip(safe):
         return text
-    from urllib.parse import quote
-
+    quote = load("urllib.parse").quote
     try:
-        return quote(text, safe)
+        quoted: str = quote(text, safe)
     except UnicodeEncodeError:  # lone surrogates
-        return quote(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), safe)
+        quoted = quote(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), safe)
+    return quoted
 
 
 def encode(items: Mapping[str, Any]) -> str:
