@@ -14,7 +14,7 @@ headers.
 from __future__ import annotations
 
 from fasttrace import _log
-from fasttrace._span import Context, Span
+from fasttrace._span import Context, PropagatorCore, Span, decide_context
 from fasttrace.propagation import b3, baggage, carrier, datadog, tracecontext
 from fasttrace.propagation.text import SPAN_ID_MAX, is_printable
 from fasttrace.tracer import tracer as default_tracer
@@ -32,15 +32,19 @@ _LAST_PARENT = "_dd.parent_id"
 _BAGGAGE_TAG = "baggage."
 
 
-class Propagator:
+class Propagator(PropagatorCore):
     """Injects and extracts in the styles of one configuration.
+
+    The base class does the common cases: plain dicts of what well-behaved services send. This class
+    does all of them, and is the measure of what the base class does.
 
     Args:
         config: the settings; of a tracer, or `Config.from_env()`.
+        compiled: whether the base class may do anything, for tests.
 
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, compiled: bool = True) -> None:
         trace_styles = [style for style in config.propagation_style_extract if style != "baggage"]
         if config.propagation_extract_first:
             del trace_styles[1:]
@@ -53,33 +57,22 @@ class Propagator:
         self._tags_max_chars = config.propagation_tags_max_chars
         self._ot_baggage = config.propagation_ot_baggage
         self._tag_keys = config.baggage_tag_keys
+        super().__init__(
+            config.propagation_style_inject,
+            self._extracted,
+            self._extracts_baggage,
+            self._wide_ids,
+            self._tags_max_chars,
+            self._tag_keys,
+            compiled and not self._ot_baggage,
+            compiled and not self._ot_baggage and not self._restarts,
+        )
 
     # -- out -------------------------------------------------------------------------------------
 
-    def inject(
-        self,
-        context: Span | Context | None = None,
-        headers: Any = None,
-        non_active_span: Span | None = None,
-        *,
-        span_context: Context | None = None,
-    ) -> None:
-        """Write the headers by which another service continues the trace.
-
-        Takes the trace's sampling decision if it has not been taken. A context without ids, or
-        None, gives no headers but its baggage.
-
-        Args:
-            context: the span that makes the request, or a Context.
-            headers: what gets the headers: a dict, anything with `headers[name] = value`, or a list
-                of pairs.
-            non_active_span: ddtrace 2.x: the span whose context it is; wins over `context`.
-            span_context: ddtrace 2.x: its name for `context`.
-
-        """
+    def _inject_slow(self, source: object, headers: Any) -> None:
         try:
-            source: object = context if context is not None else span_context
-            found = self._headers(source if non_active_span is None else non_active_span)
+            found = self._headers(source)
             if found:
                 carrier.write(headers, found)
         except Exception as error:
@@ -127,14 +120,7 @@ class Propagator:
 
     # -- in --------------------------------------------------------------------------------------
 
-    def extract(self, headers: Any) -> Context:
-        """Return the context that `headers` hold; an empty Context if they hold none.
-
-        Args:
-            headers: a dict or another mapping in any case of letters, a WSGI environ, or pairs of
-                text or bytes as in an ASGI scope. Values may be lists.
-
-        """
+    def _extract_slow(self, headers: Any) -> Context:
         try:
             return self._context(headers)
         except Exception as error:
@@ -145,6 +131,10 @@ class Propagator:
         if not headers or not (self._extracted or self._extracts_baggage):
             return Context()
         known = carrier.read(headers)
+        if type(headers) is not dict and type(headers) is not list:
+            context = self._extract_known(known)
+            if context is not None:
+                return context
         items = baggage.extract(known) if self._extracts_baggage else {}
         contexts = [found for style in self._extracted if (found := self._found(style, known))]
         primary: Found | None = None
@@ -197,20 +187,12 @@ class Propagator:
 
 def _decided_context(source: object) -> Context | None:
     """The context to inject, its trace's sampling decision taken where that is possible."""
-    if isinstance(source, Span):
-        context: Context = source.context
-        if context.sampling_priority is None:
-            default_tracer.sample(source)
-        return context
-    if not isinstance(source, Context):
+    if not isinstance(source, (Span, Context)):
         if source is not None:
             _log.warn("inject", f"inject takes a Span or a Context, got {type(source).__name__}")
         return None
-    if source.sampling_priority is None:
-        root = default_tracer.current_root_span()
-        if root is not None and root.trace_id == source.trace_id:
-            default_tracer.sample(root)
-    return source
+    decide_context(source)
+    return source.context if isinstance(source, Span) else source
 
 
 def _write_ot_baggage(headers: dict[str, str], items: dict[str, Any]) -> None:
@@ -274,5 +256,5 @@ _default = Propagator(default_tracer._config)
 class HTTPPropagator:
     """The configured styles of the default tracer, under the name ddtrace users know."""
 
-    inject = staticmethod(_default.inject)
+    inject = staticmethod(_default.inject)  # of the base class
     extract = staticmethod(_default.extract)
