@@ -232,7 +232,8 @@ def _is_group(exception: BaseException) -> bool:
 
 def _format_rare(exception: BaseException, traceback: TracebackType | None, count: int) -> str:
     """Syntax errors, groups and notes: what the standard library says, less its carets."""
-    described = load("traceback").TracebackException(type(exception), exception, traceback, limit=-count)
+    make = load("traceback").TracebackException
+    described = make(type(exception), exception, traceback, limit=-count)
     _drop_carets(described)
     return "".join(described.format(chain=False))
 
