@@ -142,7 +142,8 @@ def tracestate_of(context: Context) -> str | None:
 
 
 def _dump(items: list[dict[str, Any]]) -> str:
-    return load("json").dumps(items, default=_as_text)
+    text: str = load("json").dumps(items, default=_as_text)
+    return text
 
 
 def _as_text(value: object) -> str:
