@@ -184,16 +184,21 @@ static inline void ft_revive(PyObject *o, PyTypeObject *type, size_t size)
     (void)PyObject_Init(o, type);
 }
 
-static inline void ft_untrack(PyObject *o)
-{
-    if (PyObject_GC_IsTracked(o))
-        PyObject_GC_UnTrack(o);
-}
+/* The generated wrapper of a method parses its arguments in a general way, at up to a hundred
+ * instructions a call. `quick` takes its place for the common forms, and hands the others on to the
+ * wrapper, which is returned; NULL, without a change, if there is no such method. */
+typedef PyObject *(*ft_method)(PyObject *, PyObject **, Py_ssize_t, PyObject *);
 
-static inline void ft_track(PyObject *o)
+static ft_method ft_replace_method(PyTypeObject *type, const char *name, ft_method quick)
 {
-    if (!PyObject_GC_IsTracked(o))
-        PyObject_GC_Track(o);
+    PyMethodDef *def;
+    for (def = type->tp_methods; def != NULL && def->ml_name != NULL; def++)
+        if (strcmp(def->ml_name, name) == 0 && def->ml_flags == (METH_FASTCALL | METH_KEYWORDS)) {
+            ft_method general = (ft_method)(void (*)(void))def->ml_meth;
+            def->ml_meth = (PyCFunction)(void (*)(void))quick;
+            return general;
+        }
+    return NULL;
 }
 
 /* Adds one owned reference, at `offset`, to what the collector sees of a type. */

@@ -13,7 +13,7 @@ from cpython.object cimport PyObject, PyTypeObject, destructor
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport floor, isfinite
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from _wire cimport *
@@ -57,4 +57,5 @@ include "propagator.pxi"
 include "inject.pxi"
 include "extract.pxi"
 include "wrap.pxi"
+include "methods.pxi"
 include "module.pxi"

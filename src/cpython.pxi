@@ -9,6 +9,9 @@ cdef extern from "Python.h":
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
     unsigned int PyUnicode_READ_CHAR(PyObject *s, Py_ssize_t at) nogil
     Py_ssize_t PyTuple_GET_SIZE(object o)
+    PyObject *PyTuple_GET_ITEM(PyObject *o, Py_ssize_t i)
+    void PyObject_GC_Track(PyObject *o)
+    void PyObject_GC_UnTrack(PyObject *o)
     PyObject *PyList_GET_ITEM(PyObject *o, Py_ssize_t at) nogil
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf) nogil
     PyObject *PyObject_Vectorcall(PyObject *callee, PyObject **args, size_t nargsf, PyObject *kwnames)
@@ -35,8 +38,8 @@ cdef extern from "_protocol.h":
     Py_ssize_t ft_refcount(PyObject *o) nogil
     void ft_set_refcount(PyObject *o, Py_ssize_t n) nogil
     void ft_clear_weakrefs(PyObject *o)
-    void ft_untrack(PyObject *o)
-    void ft_track(PyObject *o)
+    ctypedef object (*ft_method)(PyObject *, PyObject **, Py_ssize_t, PyObject *)
+    ft_method ft_replace_method(PyTypeObject *type, const char *name, ft_method quick)
 
 
 cdef str take_error():

@@ -10,6 +10,7 @@ cdef int finish_types() except -1:
     ft_also_traverse(<PyTypeObject *>Span, <char *>&span._segment - <char *><PyObject *>span)
     span_free = ft_replace_dealloc(<PyTypeObject *>Span, <destructor>span_dealloc)
     noop_span = make_noop_span()
+    quicken_methods()
     return 0
 
 finish_types()

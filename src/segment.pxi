@@ -124,7 +124,7 @@ cdef PyObject *span_take(PyObject *span) noexcept:
     if (<Span>span)._flags & SPAN_ORPHAN:
         (<Span>span)._flags &= ~<uint32_t>SPAN_ORPHAN
         if (<Span>span)._extra is not None or (<Segment>(<Span>span)._segment).state.has_objects:
-            ft_track(span)
+            span_track(span)
     else:
         incref(span)
     return span

@@ -73,7 +73,11 @@ cdef class Span:
     cdef int64_t _start_ns               # monotonic clock
     cdef int64_t _duration_ns            # valid when finished or SPAN_DURATION_SET
     cdef uint32_t _flags                 # SPAN_*
-    cdef uint32_t _type                  # position in span_types; 0: none
+    cdef uint16_t _type                  # position in span_types; 0: none
+    cdef uint16_t _tracked               # whether the collector knows the span
+
+    def __cinit__(self, *args, **kwargs):
+        self._tracked = True     # as every new object of a type with references is
 
     def __init__(self, name, service=None, resource=None, span_type=None, trace_id=None, span_id=None, parent_id=None,
                  start=None, context=None, on_finish=None, span_api="datadog", links=None):

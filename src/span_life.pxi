@@ -78,6 +78,7 @@ cdef inline Span span_new():
     """A span with every field zero, unknown to the collector until it holds an object."""
     global span_pool_size
     cdef PyObject *o
+    cdef Span span
     if FT_LIKELY(span_pool_size > 0):
         span_pool_size -= 1
         o = span_pool[span_pool_size]
@@ -87,7 +88,7 @@ cdef inline Span span_new():
         decref(o)
         return span
     span = Span.__new__(Span)
-    ft_untrack(<PyObject *>span)
+    span_untrack(<PyObject *>span)
     return span
 
 
@@ -119,7 +120,7 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
     flags = (<Span>o)._flags
     if flags & SPAN_IN_LIST:
         (<Span>o)._flags = flags | SPAN_ORPHAN
-        ft_untrack(o)
+        span_untrack(o)
         if FT_UNLIKELY((<Span>o)._extra is not None):
             orphan_extra(o, flags)
         if not flags & SPAN_FINISHED:
@@ -152,7 +153,7 @@ cdef void span_destroy(PyObject *o) noexcept:
         tags_free((<Span>o)._tags)
     ft_set_refcount(o, 0)
     if FT_LIKELY(span_pool_size < SPANS_POOLED and ft_span_is_blank(o)):
-        ft_untrack(o)
+        span_untrack(o)
         ft_span_unblank(o)
         span_pool[span_pool_size] = o
         span_pool_size += 1

@@ -4,10 +4,23 @@ cdef inline TraceState span_state(Span span):
     return (<Segment>span._segment).state
 
 
+cdef inline void span_track(PyObject *span) noexcept:
+    """Has the collector look at the span: it holds an object that may be part of a cycle."""
+    if not (<Span>span)._tracked:
+        (<Span>span)._tracked = True
+        PyObject_GC_Track(span)
+
+
+cdef inline void span_untrack(PyObject *span) noexcept:
+    if FT_UNLIKELY((<Span>span)._tracked):
+        (<Span>span)._tracked = False
+        PyObject_GC_UnTrack(span)
+
+
 cdef inline SpanExtra span_extra(Span span):
     if span._extra is None:
         span._extra = SpanExtra.__new__(SpanExtra)
-        ft_track(<PyObject *>span)
+        span_track(<PyObject *>span)
     return <SpanExtra>span._extra
 
 
@@ -55,13 +68,13 @@ cdef int span_set_type(Span span, object value) except -1:
         return 0
     known = PyDict_GetItemWithError(span_type_numbers, text)
     if known != NULL:
-        span._type = <uint32_t>PyLong_AsSsize_t(<object>known)
+        span._type = <uint16_t>PyLong_AsSsize_t(<object>known)
     elif len(text) > SPAN_TYPE_CHARS or len(span_types) >= SPAN_TYPES_MAX:
         span_extra(span).span_type = text
         span._type = SPAN_TYPE_OWN
     else:
         span_types.append(text)
-        span._type = <uint32_t>(len(span_types) - 1)
+        span._type = <uint16_t>(len(span_types) - 1)
         span_type_numbers[text] = span._type
     return 0
 

@@ -64,26 +64,38 @@ cdef inline bint is_plain_key(Span span, PyObject *key) noexcept:
     return not PyUnicode_IS_COMPACT_ASCII(key) or ft_ascii(key)[0] != 95    # "_"
 
 
-cdef int span_set_tag(Span span, object key, object value) except -1:
+cdef inline bint takes_plain_tag(Span span, object key) noexcept:
+    """Whether `key` is an exact str of usable length without special meaning, and the span records."""
+    return FT_LIKELY(type(key) is str and 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS
+                     and not span._flags & SPAN_NOOP and is_plain_key(span, <PyObject *>key))
+
+
+cdef inline int span_set_tag(Span span, object key, object value) except -1:
     """set_tag(): never raises for any value."""
     cdef TagValue raw
+    if FT_LIKELY(takes_plain_tag(span, key) and type(value) is str
+                 and PyUnicode_GET_LENGTH(<PyObject *>value) <= TEXT_MAX_CHARS):
+        Py_INCREF(value)
+        raw.text = <PyObject *>value
+        return tags_put(&span._tags, <PyObject *>key, TAG_TEXT, raw)
+    return span_set_tag_any(span, key, value)
+
+
+cdef int span_set_tag_any(Span span, object key, object value) except -1:
     if span._flags & SPAN_NOOP:
         return 0
-    if FT_UNLIKELY(type(key) is not str or not 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS):
+    if type(key) is not str or not 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS:
         key = as_key(key)
         if key is None:
             return 0
-    if FT_UNLIKELY(PyUnicode_GET_LENGTH(<PyObject *>key) == 0 or not is_plain_key(span, <PyObject *>key)):
+    if PyUnicode_GET_LENGTH(<PyObject *>key) == 0 or not is_plain_key(span, <PyObject *>key):
         return span_set_special(span, key, value)
-    if type(value) is str:
-        raw.text = own_text(value)
-        return tags_put(&span._tags, <PyObject *>key, TAG_TEXT, raw)
     if type(value) is int or type(value) is float:
         return span_put_number(span, key, value)
     return span_put_any(span, key, value)
 
 
-cdef int span_put_number(Span span, str key, object value) except -1:
+cdef inline int span_put_number(Span span, str key, object value) except -1:
     """Stores an exact int or float under a key without special meaning."""
     cdef TagValue raw
     cdef int overflow = 0
@@ -189,15 +201,17 @@ cdef int span_set_tag_str(Span span, object key, object value) except -1:
     return tags_put_text(&span._tags, <PyObject *>key, value)
 
 
-cdef int span_set_metric(Span span, object key, object value) except -1:
+cdef inline int span_set_metric(Span span, object key, object value) except -1:
     """set_metric(): what float() takes and is finite; integers beyond int64 become text."""
+    if FT_LIKELY((type(value) is int or type(value) is float) and takes_plain_tag(span, key)):
+        return span_put_number(span, key, value)
+    return span_set_metric_any(span, key, value)
+
+
+cdef int span_set_metric_any(Span span, object key, object value) except -1:
     cdef object number
     if span._flags & SPAN_NOOP:
         return 0
-    if FT_LIKELY((type(value) is int or type(value) is float) and type(key) is str
-                 and 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS
-                 and is_plain_key(span, <PyObject *>key)):
-        return span_put_number(span, key, value)
     if isinstance(key, bytes):
         return 0
     key = as_key(key)

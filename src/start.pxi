@@ -101,7 +101,7 @@ cdef inline object begin(TracerCore core, Segment segment, Span span, bint activ
     if FT_UNLIKELY(core.profile is not segment.profile):
         span_own_current(core, span)
     if FT_UNLIKELY(segment.state.has_objects):
-        ft_track(<PyObject *>span)
+        span_track(<PyObject *>span)
     segment_add(segment, span)
     core.open_count += 1
     span._start_ns = ft_now_ns()

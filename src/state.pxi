@@ -148,7 +148,7 @@ cdef int state_has_objects(TraceState state) except -1:
         span = (<Segment>segment).head
         while span != NULL:
             if not (<Span>span)._flags & SPAN_ORPHAN:
-                ft_track(span)
+                span_track(span)
             span = (<Span>span)._next
         segment = (<Segment>segment).sibling
     return 0

@@ -19,11 +19,15 @@ cdef str plain_text(object value):
     return cut_text(s) if len(s) > TEXT_MAX_CHARS else s
 
 
-cdef PyObject *own_text(object value) except NULL:
+cdef inline PyObject *own_text(object value) except NULL:
     """New reference to `value` as plain text; the common case costs two compares."""
     if FT_LIKELY(type(value) is str and PyUnicode_GET_LENGTH(<PyObject *>value) <= TEXT_MAX_CHARS):
         Py_INCREF(value)
         return <PyObject *>value
+    return own_text_slow(value)
+
+
+cdef PyObject *own_text_slow(object value) except NULL:
     text = plain_text(value)
     Py_INCREF(text)
     return <PyObject *>text

@@ -1,0 +1,77 @@
+# The methods that are called most, without the general parsing of arguments for their common forms.
+# Each has the generated wrapper behind it, which raises what a wrong call deserves.
+
+cdef ft_method general_trace = NULL
+cdef ft_method general_set_tag = NULL
+cdef ft_method general_set_metric = NULL
+cdef ft_method general_finish = NULL
+cdef str WORD_SERVICE = "service"
+cdef str WORD_RESOURCE = "resource"
+cdef str WORD_SPAN_TYPE = "span_type"
+
+
+cdef object quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
+    """trace(name, service, resource, span_type): all of them by position, or only the name."""
+    cdef PyObject *service = <PyObject *>None
+    cdef PyObject *resource = <PyObject *>None
+    cdef PyObject *span_type = <PyObject *>None
+    cdef PyObject *word
+    cdef Py_ssize_t i
+    if FT_UNLIKELY(nargs != 1):
+        if kwnames != NULL or not 1 < nargs <= 4:
+            return general_trace(self, args, nargs, kwnames)
+        service = args[1]
+        resource = args[2] if nargs > 2 else resource
+        span_type = args[3] if nargs > 3 else span_type
+    elif kwnames != NULL:
+        for i in range(PyTuple_GET_SIZE(<object>kwnames)):
+            word = PyTuple_GET_ITEM(kwnames, i)
+            if word == <PyObject *>WORD_SERVICE:
+                service = args[1 + i]
+            elif word == <PyObject *>WORD_RESOURCE:
+                resource = args[1 + i]
+            elif word == <PyObject *>WORD_SPAN_TYPE:
+                span_type = args[1 + i]
+            else:
+                return general_trace(self, args, nargs, kwnames)
+    return core_trace(<TracerCore>self, <object>args[0], <object>service, <object>resource, <object>span_type)
+
+
+cdef object quick_set_tag(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
+    """set_tag(key, value)"""
+    if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
+        return general_set_tag(self, args, nargs, kwnames)
+    span_set_tag(<Span>self, <object>args[0], <object>args[1])
+    return None
+
+
+cdef object quick_set_metric(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
+    """set_metric(key, value)"""
+    if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
+        return general_set_metric(self, args, nargs, kwnames)
+    span_set_metric(<Span>self, <object>args[0], <object>args[1])
+    return None
+
+
+cdef object quick_finish(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
+    """finish()"""
+    if FT_UNLIKELY(nargs != 0 or kwnames != NULL):
+        return general_finish(self, args, nargs, kwnames)
+    span_finish(<Span>self)
+    return None
+
+
+cdef ft_method replace_method(PyTypeObject *owner, const char *name, ft_method quick) except NULL:
+    cdef ft_method general = ft_replace_method(owner, name, quick)
+    if general == NULL:
+        raise SystemError("the build is at fault: no method %r to make quick" % (<bytes>name).decode())
+    return general
+
+
+cdef int quicken_methods() except -1:
+    global general_trace, general_set_tag, general_set_metric, general_finish
+    general_trace = replace_method(<PyTypeObject *>TracerCore, "trace", quick_trace)
+    general_set_tag = replace_method(<PyTypeObject *>Span, "set_tag", quick_set_tag)
+    general_set_metric = replace_method(<PyTypeObject *>Span, "set_metric", quick_set_metric)
+    general_finish = replace_method(<PyTypeObject *>Span, "finish", quick_finish)
+    return 0
