@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for one server: POST, keep-alive, one deadline for everything.
+"""A small HTTP/1.1 client for one server: keep-alive, one deadline for everything.
 
 It follows RFC 9112 as far as a client that never asks for anything unusual needs it. The standard
 library's client is not used because it imports 45 modules (among them `ssl` and `socket`, which
@@ -45,12 +45,18 @@ class NoResponse(Exception):
 
 
 class Response:
-    """Status and body of an answer. `body` is None if it was too long or did not arrive whole."""
+    """Status, header and body of an answer.
 
-    __slots__ = ("body", "keep_alive", "status")
+    The names in `headers` are lower case. `body` is None if it was too long or came only in part.
+    """
 
-    def __init__(self, status: int, body: bytes | None, keep_alive: bool) -> None:
+    __slots__ = ("body", "headers", "keep_alive", "status")
+
+    def __init__(
+        self, status: int, headers: dict[str, str], body: bytes | None, keep_alive: bool
+    ) -> None:
         self.status = status
+        self.headers = headers
         self.body = body
         self.keep_alive = keep_alive
 
@@ -142,11 +148,20 @@ class HttpClient:
         tls.handshake(deadline_ns)
 
     def send(
-        self, path: str, headers: Sequence[str], body: Sequence[Buffer], deadline_ns: int
+        self,
+        path: str,
+        headers: Sequence[str],
+        body: Sequence[Buffer],
+        deadline_ns: int,
+        *,
+        method: str = "POST",
     ) -> None:
-        """Send a POST in full, or raise OSError. `headers` are lines without their end."""
+        """Send a request in full, or raise OSError. `headers` are lines without their end."""
         stream = self._open_stream()
-        lines = [f"POST {self._target.prefix}{path} HTTP/1.1", f"Host: {self._target.host_header}"]
+        lines = [
+            f"{method} {self._target.prefix}{path} HTTP/1.1",
+            f"Host: {self._target.host_header}",
+        ]
         head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
         pieces: list[Buffer] = [memoryview(piece).cast("B") for piece in (head, *body)]
         if sum(map(len, pieces)) <= _JOIN_BYTES:
@@ -222,7 +237,7 @@ class _Reader:
             body, ended = self._body(status, headers)
         except (OSError, EOFError, BadResponse):
             body, ended = None, True
-        return Response(status, body, keep_alive and not ended)
+        return Response(status, headers, body, keep_alive and not ended)
 
     def has_more(self) -> bool:
         """Whether more than the response has come, which nobody asked for."""

@@ -52,7 +52,7 @@ class Peer:
 
     def read_body(self, request: dict[str, Any]) -> dict[str, Any]:
         """Read the body of a request whose head has been read, and record the request."""
-        length = int(request["headers"]["content-length"])
+        length = int(request["headers"].get("content-length", 0))
         while len(self._buffer) < length:
             self._more()
         request["body"], self._buffer = self._buffer[:length], self._buffer[length:]
