@@ -80,20 +80,22 @@ class Target:
         authority, slash, path = rest.partition("/")
         self.prefix = (slash + path).partition("?")[0].partition("#")[0].rstrip("/")
         self.host_header = authority.rpartition("@")[2]
-        self.host, port = _split_port(self.host_header)
-        if not self.host:
-            raise ValueError("the URL names no host")
+        default = {"http": 80, "https": 443}[self.scheme]
+        self.host, self.port = split_authority(self.host_header, default)
         if not (self.host_header + self.prefix).isascii() or set(rest) & set(" \r\n\t"):
             raise ValueError("the URL has characters that must be escaped")
-        self.port = _port_number(port) if port else {"http": 80, "https": 443}[self.scheme]
 
 
-def _split_port(authority: str) -> tuple[str, str]:
+def split_authority(authority: str, default_port: int) -> tuple[str, int]:
+    """Return host and port of the part of a URL that names them. Raises ValueError."""
     if authority.startswith("["):
         host, _, port = authority[1:].partition("]")
-        return host, port.removeprefix(":")
-    host, _, port = authority.partition(":")
-    return host, port
+        port = port.removeprefix(":")
+    else:
+        host, _, port = authority.partition(":")
+    if not host:
+        raise ValueError("the URL names no host")
+    return host, _port_number(port) if port else default_port
 
 
 def _port_number(text: str) -> int:
