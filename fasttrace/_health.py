@@ -22,6 +22,7 @@ from fasttrace import _log
 from fasttrace._http import split_authority
 from fasttrace._resolve import Resolver
 from fasttrace._span import monotonic_ns
+from fasttrace._stream import QuietSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class HealthMetrics:
         self._sender = _Sender(config)
         self._counts: dict[tuple[str, str], int] = {}  # (name, own tag) -> since the last report
         self._put_back: set[int] = set()  # ids of payloads that have been counted as accepted
-        self._refused = dict(core._refused)  # as of the last report
+        self._refused: dict[str, tuple[int, int]] = {}  # as of the last report
 
     def taken(self, payloads: Iterable[Payload]) -> None:
         """Count what came out of the buffer, but for what had been put back there."""
@@ -112,7 +113,7 @@ class _Sender:
 
     def __init__(self, config: Config) -> None:
         self._url = config.dogstatsd_url
-        self._socket: _socket.socket | None = None
+        self._socket: QuietSocket | None = None
         self._resolver = Resolver()
         scheme, _, rest = self._url.partition("://")
         self._path = rest if scheme in ("unix", "unixgram") else ""
@@ -146,10 +147,10 @@ class _Sender:
                 datagrams.append(data)
         return datagrams
 
-    def _open(self) -> _socket.socket:
+    def _open(self) -> QuietSocket:
         if self._socket is None:
             family, address = self._address()
-            self._socket = _socket.socket(family, _socket.SOCK_DGRAM)
+            self._socket = QuietSocket(family, _socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._socket.connect(address)
         return self._socket

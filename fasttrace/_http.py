@@ -34,14 +34,12 @@ class BadResponse(Exception):
 class NoResponse(Exception):
     """The request was sent in full, and no response came.
 
-    * received: how many bytes of one had come
-    * cut: whether the connection ended; else the time did, or what came was not HTTP
+    * unread: whether the server certainly ended the connection before it had read the request
     """
 
-    def __init__(self, cause: Exception, received: int) -> None:
+    def __init__(self, cause: Exception, unread: bool) -> None:
         super().__init__(str(cause) or type(cause).__name__)
-        self.received = received
-        self.cut = isinstance(cause, EOFError | ConnectionError)
+        self.unread = unread
 
 
 class Response:
@@ -173,11 +171,15 @@ class HttpClient:
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
-        reader = _Reader(self._open_stream(), deadline_ns)
+        stream = self._open_stream()
+        reader = _Reader(stream, deadline_ns)
         try:
             response = reader.response()
         except (OSError, EOFError, BadResponse) as error:
-            raise NoResponse(error, reader.received) from None
+            # A server that is done with an idle connection closes it without waiting for more. One
+            # that has read the whole request and closes it then may have the traces.
+            ended = isinstance(error, EOFError | ConnectionError) and not reader.received
+            raise NoResponse(error, ended and self.reused and stream.was_reset(error)) from None
         self.reused = True
         if not response.keep_alive or reader.has_more():
             self.close()

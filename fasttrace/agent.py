@@ -147,7 +147,7 @@ class AgentExporter:
                 return self._judge(client.receive(deadline_ns))
             except NoResponse as failure:
                 client.close()
-                if reused and failure.cut and not failure.received:
+                if failure.unread:
                     continue
                 return ExportResult("unconfirmed", detail=str(failure))
 
