@@ -29,6 +29,7 @@ cdef class TracerCore:
     cdef Payload filling             # takes the next chunk; None while the buffer is empty
     cdef list full                   # Payloads waiting, oldest first
     cdef size_t full_bytes           # held by `full`
+    cdef size_t flying_bytes         # of payloads taken by the flusher and not settled; part of the bound
     cdef Buffer spare                # memory of a payload that was sent
     cdef readonly NativeEvent _wake
     cdef public object _on_first_chunk
@@ -186,6 +187,7 @@ cdef class TracerCore:
         for payload in payloads:
             self.buffered_count -= (<Payload>payload).unsettled()
             self.in_flight_count += (<Payload>payload).unsettled()
+            self.flying_bytes += (<Payload>payload).size()
         return payloads
 
     def _settle(self, Payload payload not None, str outcome not None, *, spans=None, traces=None,
@@ -215,8 +217,10 @@ cdef class TracerCore:
             self.unconfirmed_count += span_part
         else:
             self.drop(outcome, span_part)
-        if payload.settled and payload.exports == 0:
-            self.recycle(payload)
+        if payload.settled:
+            self.flying_bytes -= min(self.flying_bytes, payload.size())
+            if payload.exports == 0:
+                self.recycle(payload)
 
     cdef int recycle(self, Payload payload) except -1:
         """Keeps the memory of a settled payload for the next, or frees it with the GIL released.
@@ -238,6 +242,7 @@ cdef class TracerCore:
         """Puts a payload back in front for a later attempt; False if the buffer has no room for it."""
         if payload.settled or self.waiting_bytes() + payload.size() > self.buffer_max_bytes:
             return False
+        self.flying_bytes -= min(self.flying_bytes, payload.size())
         self.full.insert(0, payload)
         self.full_bytes += payload.size()
         self.in_flight_count -= payload.unsettled()
@@ -279,7 +284,7 @@ cdef class TracerCore:
     cdef int forget(self) except -1:
         self.filling = None
         self.full = []
-        self.full_bytes = 0
+        self.full_bytes = self.flying_bytes = 0
         self.finished_count = self.added_count = self.held_count = self.buffered_count = self.in_flight_count = 0
         self.sent_count = self.unconfirmed_count = self.abandoned_count = self.open_count = 0
         self.unrecorded_count = 0

@@ -148,7 +148,7 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
             return refuse_chunk(core, n, size, "chunk_too_large",
                                 "larger than a payload may be (%d bytes)" % core.payload_max_bytes)
         return put_chunk(core, segment, head, n, partial)
-    waiting = core.full_bytes + payload.size()
+    waiting = core.full_bytes + core.flying_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
         size = payload.size() - before - strings_before
         put_back(core, payload, before, strings_before, count_before)
