@@ -10,7 +10,7 @@ SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-na
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-gate debug sanitize \
-  portable cross-check clean
+  soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ sanitize: .venv-sanitize/built  ## run the suite with assertions, AddressSanitiz
 	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py \
 	  --deselect=test_imports.py::test_import_is_quick
 
+soak: .venv-soak/built  ## trace for 15 minutes while the agent keeps dying; FASTTRACE_SOAK_SECONDS changes that
+	.venv-soak/bin/python tests/soak.py
+
 portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
 	cd tests && $(CURDIR)/.venv-portable/$(PYTEST) --ignore=test_packaging.py
 
@@ -68,10 +71,11 @@ clean:  ## remove everything that was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments: what is installed, and the switches of the build.
-ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-sanitize .venv-portable
+ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-sanitize .venv-portable .venv-soak
 .venv/built .venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
 .venv-bench/built: WANTED = . -r benchmarks/requirements.txt
 .venv-dev/built: WANTED = '.[dev]'
+.venv-soak/built: WANTED = '.[soak]'
 .venv-dev/built: export FASTTRACE_WERROR = 1
 .venv-sanitize/built: export FASTTRACE_SANITIZE = 1
 .venv-sanitize/built: export FASTTRACE_DEBUG = 1

@@ -7,16 +7,17 @@ counted, so nothing is lost unseen.
 
 from __future__ import annotations
 
-from fasttrace import _log
+from fasttrace import _fork, _log
 from fasttrace._address import without_password
 from fasttrace._span import monotonic_ns
 from fasttrace.exporter import ExportResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fasttrace._health import HealthMetrics
     from fasttrace._span import Payload, TracerCore
     from fasttrace.config import Config
-    from fasttrace.exporter import Exporter
+    from fasttrace.exporter import Exporter, Part
 
 #: Drop reasons given here; the exporter has its own (`exporter.ExportResult`).
 DEADLINE, NO_EXPORTER = "deadline", "no_exporter"
@@ -52,6 +53,7 @@ class Delivery:
 
     def __init__(self, core: TracerCore, config: Config) -> None:
         self._core = core
+        self._config = config
         self._timeout_s = config.agent_timeout_s
         self._agent = f"{without_password(config.agent_url)} ({_origin(config)})"
         #: set (monotonic ns): nothing is put back for later than this
@@ -61,6 +63,7 @@ class Delivery:
         self._last_reason = DEADLINE
         self._refused: Payload | None = None  # the oldest payload, if it was refused before
         self._refusals = 0
+        self._health: HealthMetrics | None = None  # made by the first round, if wanted
 
     def round(self, exporter: Exporter | None, deadline_ns: int | None) -> Outcome:
         """Hand everything buffered to `exporter` once, oldest first, until one has to be put back.
@@ -69,7 +72,12 @@ class Delivery:
         everything is dropped.
         """
         outcome = Outcome()
+        if self._config.health_metrics_enabled and self._health is None:
+            module = _fork.load("fasttrace._health")
+            self._health = module.HealthMetrics(self._core, self._config)
         waiting = self._core._swap()
+        if self._health is not None:
+            self._health.taken(waiting)
         waiting.reverse()  # the oldest is the last
         payload: Payload | None = None
         try:
@@ -94,6 +102,17 @@ class Delivery:
         for payload in self._core._swap():
             self._settle(payload, self._last_reason, outcome)
 
+    def report_health(self) -> None:
+        """Send the health metrics, if they are wanted. For the flusher's thread."""
+        if self._health is not None:
+            self._health.report()
+
+    def after_fork_in_child(self) -> None:
+        """Forget what is the parent's: a payload that was refused, the metrics."""
+        self.final_ns = None
+        self._refused = None
+        self._health = None
+
     def _attempt(
         self, payload: Payload, exporter: Exporter, deadline_ns: int | None, outcome: Outcome
     ) -> bool:
@@ -107,10 +126,12 @@ class Delivery:
             result = ExportResult(
                 "unconfirmed", detail=f"the exporter raised {type(error).__name__}"
             )
-        if result.rates is not None:
-            self._core._set_rates(result.rates)
         if result.use_version is not None:
             self._core._set_wire(result.use_version)
+        for part in result.parts:
+            self._note(part.result)
+            self._settle_part(payload, part, outcome)
+        self._note(result)
         if result.status == "retry":
             self._last_reason = result.reason
             self._warn_retry(result, outcome)
@@ -118,12 +139,20 @@ class Delivery:
                 return self._give_up(payload, outcome)
             self._settle(payload, result.reason, outcome)
             return True
-        self._settle(payload, result.status, outcome)
+        traces = payload.unsettled_traces
+        self._settle(payload, result.status, outcome, result.nbytes)
         if result.status == "sent":
             self._last_reason = DEADLINE
         else:
-            self._warn_lost(payload, result, outcome)
+            self._warn_lost(traces, result, outcome)
         return True
+
+    def _note(self, result: ExportResult) -> None:
+        """Take from a reply what concerns more than its payload."""
+        if result.rates is not None:
+            self._core._set_rates(result.rates)
+        if self._health is not None:
+            self._health.attempted(result.status, result.http_status)
 
     def _give_up(self, payload: Payload, outcome: Outcome) -> bool:
         """Settle `payload` if there is no later; returns whether it did."""
@@ -153,13 +182,33 @@ class Delivery:
         outcome.delivered = False
         if self._core._unswap(payload):
             outcome.put_back = True
+            if self._health is not None:
+                self._health.put_back(payload)
         else:
             self._settle(payload, self._last_reason, outcome)
 
-    def _settle(self, payload: Payload, status: str, outcome: Outcome) -> None:
-        self._core._settle(payload, status)
+    def _settle(
+        self, payload: Payload, status: str, outcome: Outcome, nbytes: int | None = None
+    ) -> None:
+        if self._health is not None:
+            self._health.settled(status, payload.unsettled_traces, nbytes or payload.nbytes)
+        self._core._settle(payload, status, nbytes=nbytes)
         if payload is self._refused:
             self._refused = None
+        self._count(status, outcome)
+
+    def _settle_part(self, payload: Payload, part: Part, outcome: Outcome) -> None:
+        status = part.result.status
+        self._core._settle(
+            payload, status, spans=part.span_count, traces=part.trace_count, nbytes=part.nbytes
+        )
+        if self._health is not None:
+            self._health.settled(status, part.trace_count, part.nbytes)
+        self._count(status, outcome)
+        if status != "sent":
+            self._warn_lost(part.trace_count, part.result, outcome)
+
+    def _count(self, status: str, outcome: Outcome) -> None:
         if status != "sent":
             self.lost += 1
             outcome.delivered = False
@@ -169,8 +218,8 @@ class Delivery:
         text = f"traces cannot be sent to the agent at {self._agent}: {result.detail}"
         outcome.warnings.append(("agent unreachable", f"{text}; they are {fate}"))
 
-    def _warn_lost(self, payload: Payload, result: ExportResult, outcome: Outcome) -> None:
-        agent, count = self._agent, payload.trace_count
+    def _warn_lost(self, count: int, result: ExportResult, outcome: Outcome) -> None:
+        agent = self._agent
         if result.status == "unconfirmed":
             text = f"{count} traces were sent to {agent}, but it is not known whether they arrived"
         else:

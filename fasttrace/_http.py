@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for one server: POST, keep-alive, one deadline for everything.
+"""A small HTTP/1.1 client for one server: keep-alive, one deadline for everything.
 
 It follows RFC 9112 as far as a client that never asks for anything unusual needs it. The standard
 library's client is not used because it imports 45 modules (among them `ssl` and `socket`, which
@@ -34,23 +34,27 @@ class BadResponse(Exception):
 class NoResponse(Exception):
     """The request was sent in full, and no response came.
 
-    * received: how many bytes of one had come
-    * cut: whether the connection ended; else the time did, or what came was not HTTP
+    * unread: whether the server certainly ended the connection before it had read the request
     """
 
-    def __init__(self, cause: Exception, received: int) -> None:
+    def __init__(self, cause: Exception, unread: bool) -> None:
         super().__init__(str(cause) or type(cause).__name__)
-        self.received = received
-        self.cut = isinstance(cause, EOFError | ConnectionError)
+        self.unread = unread
 
 
 class Response:
-    """Status and body of an answer. `body` is None if it was too long or did not arrive whole."""
+    """Status, header and body of an answer.
 
-    __slots__ = ("body", "keep_alive", "status")
+    The names in `headers` are lower case. `body` is None if it was too long or came only in part.
+    """
 
-    def __init__(self, status: int, body: bytes | None, keep_alive: bool) -> None:
+    __slots__ = ("body", "headers", "keep_alive", "status")
+
+    def __init__(
+        self, status: int, headers: dict[str, str], body: bytes | None, keep_alive: bool
+    ) -> None:
         self.status = status
+        self.headers = headers
         self.body = body
         self.keep_alive = keep_alive
 
@@ -74,20 +78,22 @@ class Target:
         authority, slash, path = rest.partition("/")
         self.prefix = (slash + path).partition("?")[0].partition("#")[0].rstrip("/")
         self.host_header = authority.rpartition("@")[2]
-        self.host, port = _split_port(self.host_header)
-        if not self.host:
-            raise ValueError("the URL names no host")
+        default = {"http": 80, "https": 443}[self.scheme]
+        self.host, self.port = split_authority(self.host_header, default)
         if not (self.host_header + self.prefix).isascii() or set(rest) & set(" \r\n\t"):
             raise ValueError("the URL has characters that must be escaped")
-        self.port = _port_number(port) if port else {"http": 80, "https": 443}[self.scheme]
 
 
-def _split_port(authority: str) -> tuple[str, str]:
+def split_authority(authority: str, default_port: int) -> tuple[str, int]:
+    """Return host and port of the part of a URL that names them. Raises ValueError."""
     if authority.startswith("["):
         host, _, port = authority[1:].partition("]")
-        return host, port.removeprefix(":")
-    host, _, port = authority.partition(":")
-    return host, port
+        port = port.removeprefix(":")
+    else:
+        host, _, port = authority.partition(":")
+    if not host:
+        raise ValueError("the URL names no host")
+    return host, _port_number(port) if port else default_port
 
 
 def _port_number(text: str) -> int:
@@ -142,11 +148,20 @@ class HttpClient:
         tls.handshake(deadline_ns)
 
     def send(
-        self, path: str, headers: Sequence[str], body: Sequence[Buffer], deadline_ns: int
+        self,
+        path: str,
+        headers: Sequence[str],
+        body: Sequence[Buffer],
+        deadline_ns: int,
+        *,
+        method: str = "POST",
     ) -> None:
-        """Send a POST in full, or raise OSError. `headers` are lines without their end."""
+        """Send a request in full, or raise OSError. `headers` are lines without their end."""
         stream = self._open_stream()
-        lines = [f"POST {self._target.prefix}{path} HTTP/1.1", f"Host: {self._target.host_header}"]
+        lines = [
+            f"{method} {self._target.prefix}{path} HTTP/1.1",
+            f"Host: {self._target.host_header}",
+        ]
         head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
         pieces: list[Buffer] = [memoryview(piece).cast("B") for piece in (head, *body)]
         if sum(map(len, pieces)) <= _JOIN_BYTES:
@@ -156,11 +171,15 @@ class HttpClient:
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
-        reader = _Reader(self._open_stream(), deadline_ns)
+        stream = self._open_stream()
+        reader = _Reader(stream, deadline_ns)
         try:
             response = reader.response()
         except (OSError, EOFError, BadResponse) as error:
-            raise NoResponse(error, reader.received) from None
+            # A server that is done with an idle connection closes it without waiting for more. One
+            # that has read the whole request and closes it then may have the traces.
+            ended = isinstance(error, EOFError | ConnectionError) and not reader.received
+            raise NoResponse(error, ended and self.reused and stream.was_reset(error)) from None
         self.reused = True
         if not response.keep_alive or reader.has_more():
             self.close()
@@ -222,7 +241,7 @@ class _Reader:
             body, ended = self._body(status, headers)
         except (OSError, EOFError, BadResponse):
             body, ended = None, True
-        return Response(status, body, keep_alive and not ended)
+        return Response(status, headers, body, keep_alive and not ended)
 
     def has_more(self) -> bool:
         """Whether more than the response has come, which nobody asked for."""

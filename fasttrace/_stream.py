@@ -10,7 +10,7 @@ from __future__ import annotations
 import _socket
 
 from fasttrace._fork import gate
-from fasttrace._span import monotonic_ns
+from fasttrace._span import NativeEvent, monotonic_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SEND_BYTES = 256 * 1024  # at most this much in one system call
 _RECEIVE_BYTES = 64 * 1024
+_RESET_POLLS, _RESET_POLL_S = 25, 0.002
 
 
 def remaining_s(deadline_ns: int) -> float:
@@ -32,7 +33,7 @@ def remaining_s(deadline_ns: int) -> float:
     return max(left_ns / 1e9, 0.001)  # 0 would mean "do not block", with another error
 
 
-class _Socket(_socket.socket):
+class QuietSocket(_socket.socket):
     """A socket that may be forgotten: the interpreter does not complain that it was not closed."""
 
     __slots__ = ()
@@ -44,7 +45,7 @@ class _Socket(_socket.socket):
 class PlainStream:
     """A connected TCP or Unix socket."""
 
-    def __init__(self, socket: _Socket) -> None:
+    def __init__(self, socket: QuietSocket) -> None:
         self._socket = socket
 
     def send_all(self, data: Buffer, deadline_ns: int) -> None:
@@ -69,6 +70,23 @@ class PlainStream:
         except OSError:
             pass
         return True
+
+    def was_reset(self, error: Exception) -> bool:
+        """Whether the peer ended the connection with something unread, `error` being how it ended.
+
+        A system answers what arrives for a socket that is closed, or closed unread, with a reset.
+        It may come a moment after the end of the data that it belongs to.
+        """
+        if isinstance(error, ConnectionError):
+            return True
+        for _ in range(_RESET_POLLS):
+            try:
+                if self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
+                    return True
+            except OSError:
+                return False
+            NativeEvent().wait(_RESET_POLL_S)
+        return False
 
     def interrupt(self) -> None:
         """Make a thread that waits in this stream go on, with an error or the end of the data."""
@@ -160,6 +178,10 @@ class TlsStream:
         # the first response, so after that unread data means the end or nonsense.
         return self._plain.is_stale()
 
+    def was_reset(self, error: Exception) -> bool:
+        """Whether the peer ended the connection with something unread; as PlainStream.was_reset."""
+        return self._plain.was_reset(error)
+
     def interrupt(self) -> None:
         """Make a thread that waits in this stream go on; as PlainStream.interrupt."""
         self._plain.interrupt()
@@ -185,7 +207,7 @@ def connect_tcp(addresses: list[Address], deadline_ns: int) -> PlainStream:
     for index, (family, address) in enumerate(addresses):
         socket = None
         try:
-            socket = _Socket(family, _socket.SOCK_STREAM)
+            socket = QuietSocket(family, _socket.SOCK_STREAM)
             socket.settimeout(remaining_s(deadline_ns) / (len(addresses) - index))
             socket.connect(address)
             socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -205,7 +227,7 @@ def connect_unix(path: str, deadline_ns: int) -> PlainStream:
     family = getattr(_socket, "AF_UNIX", None)
     if family is None:
         raise OSError("this system has no Unix sockets")
-    socket = _Socket(family, _socket.SOCK_STREAM)
+    socket = QuietSocket(family, _socket.SOCK_STREAM)
     try:
         socket.settimeout(remaining_s(deadline_ns))
         socket.connect(path)

@@ -15,7 +15,7 @@ from fasttrace._http import HttpClient, NoResponse, Response, Target
 from fasttrace._parse import is_header_name, is_header_value
 from fasttrace._span import monotonic_ns
 from fasttrace.container import container_headers
-from fasttrace.exporter import ExportResult
+from fasttrace.exporter import ExportResult, Part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fasttrace._stream import Buffer
     from fasttrace.config import Config
+    from fasttrace.transcode import Body
 
     class AnyPayload(Protocol):
         """What the exporter needs of a payload."""
@@ -50,6 +51,7 @@ class AgentExporter:
         self._client: HttpClient | None = None
         self._address_error = ""
         self._only_v04 = False
+        self._transcoded: tuple[AnyPayload, list[Body]] | None = None  # what is left of a payload
         if config.api_version == "v0.5":
             import fasttrace.transcode  # noqa: F401 # now, because later a fork would not wait
         try:
@@ -83,19 +85,35 @@ class AgentExporter:
         return self._post("/v0.4/traces", payload.buffers(), trace_count, deadline_ns)
 
     def _export_as_v04(self, payload: AnyPayload, deadline_ns: int) -> ExportResult:
-        from fasttrace.transcode import v05_to_v04
-
         try:
-            bodies = v05_to_v04(b"".join(payload.buffers()), self._max_bytes)
+            bodies = self._bodies_left(payload)
         except Exception as error:
             return ExportResult("not_encodable", detail=_describe(error))
-        result = ExportResult("sent")
-        for index, body in enumerate(bodies):
+        parts: list[Part] = []
+        while bodies:
+            body = bodies[0]
             result = self._post("/v0.4/traces", [body.data], body.trace_count, deadline_ns)
-            if result.status != "sent":
-                # Some of it has arrived: sending all of it again would make duplicates.
-                return ExportResult("unconfirmed", detail=result.detail) if index else result
+            if result.status == "retry":
+                break
+            parts.append(Part(result, body.span_count, body.trace_count, len(body.data)))
+            del bodies[0]
+        else:
+            self._transcoded = None
+            if not parts:
+                return ExportResult("sent")  # a payload without traces
+            last = parts.pop()
+            result, result.nbytes = last.result, last.nbytes
+        result.parts = parts
         return result
+
+    def _bodies_left(self, payload: AnyPayload) -> list[Body]:
+        """Return `payload` as v0.4 bodies, without those that an earlier attempt has settled."""
+        from fasttrace.transcode import v05_to_v04
+
+        if self._transcoded is None or self._transcoded[0] is not payload:
+            bodies = v05_to_v04(b"".join(payload.buffers()), self._max_bytes)
+            self._transcoded = (payload, bodies)
+        return self._transcoded[1]
 
     def _post(
         self, path: str, body: Sequence[Buffer], trace_count: int, deadline_ns: int
@@ -129,7 +147,7 @@ class AgentExporter:
                 return self._judge(client.receive(deadline_ns))
             except NoResponse as failure:
                 client.close()
-                if reused and failure.cut and not failure.received:
+                if failure.unread:
                     continue
                 return ExportResult("unconfirmed", detail=str(failure))
 
@@ -158,6 +176,7 @@ class AgentExporter:
 
     def after_fork_in_child(self) -> None:
         """Drop what belongs to the parent process."""
+        self._transcoded = None
         if self._client is not None:
             self._client.after_fork_in_child()
 

@@ -40,9 +40,23 @@ class ExportResult:
     * http_status: of the reply, None without one
     * detail: what went wrong, for people; never holds anything from the traces
     * use_version: "v0.4" if the agent cannot read the payload's version, else None
+    * parts: what became of parts of the payload that were sent on their own; all the rest of this
+      object is about what is left then. A payload that has to be retried is given again as a whole,
+      so the exporter must remember what of it is left.
+    * nbytes: bytes that were sent of what is left, None: the payload as it is
     """
 
-    __slots__ = ("detail", "hopeless", "http_status", "rates", "reason", "status", "use_version")
+    __slots__ = (
+        "detail",
+        "hopeless",
+        "http_status",
+        "nbytes",
+        "parts",
+        "rates",
+        "reason",
+        "status",
+        "use_version",
+    )
 
     def __init__(
         self,
@@ -61,6 +75,25 @@ class ExportResult:
         self.http_status = http_status
         self.detail = detail
         self.use_version: str | None = None
+        self.parts: list[Part] = []
+        self.nbytes: int | None = None
 
     def __repr__(self) -> str:
         return f"ExportResult({self.status!r}, reason={self.reason!r}, detail={self.detail!r})"
+
+
+class Part:
+    """A part of a payload that was sent on its own, and is settled: its result is no "retry".
+
+    * span_count, trace_count, nbytes: how large it was
+    """
+
+    __slots__ = ("nbytes", "result", "span_count", "trace_count")
+
+    def __init__(
+        self, result: ExportResult, span_count: int, trace_count: int, nbytes: int
+    ) -> None:
+        self.result = result
+        self.span_count = span_count
+        self.trace_count = trace_count
+        self.nbytes = nbytes

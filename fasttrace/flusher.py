@@ -179,7 +179,7 @@ class Flusher:
         """Begin anew in a forked child: the parent sends what was buffered, over its connection."""
         self._core._after_fork_child()
         self._core._flusher_running = False
-        self._delivery.final_ns = None
+        self._delivery.after_fork_in_child()
         self._reset()
         self._call_exporter("after_fork_in_child")
 
@@ -197,6 +197,7 @@ class Flusher:
                 tickets, self._tickets = self._tickets, []
                 outcome = self._round()
                 self._answer(tickets, outcome)
+                self._delivery.report_health()
                 done = last and not outcome.put_back
         finally:
             self._end()

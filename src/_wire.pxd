@@ -30,7 +30,7 @@ cdef struct Buffer:
     size_t used              # bytes written and valid
     size_t room              # bytes allocated
 
-cdef inline void buffer_free(Buffer *b) noexcept:
+cdef inline void buffer_free(Buffer *b) noexcept nogil:
     PyMem_RawFree(b.data)
     b.data = NULL
     b.used = 0

@@ -110,7 +110,9 @@ cdef class Payload:
     cdef int exports             # live buffer views
     cdef readonly uint32_t trace_count
     cdef readonly uint32_t span_count
-    cdef bint settled
+    cdef uint32_t settled_spans  # of them, what is no longer under way
+    cdef uint32_t settled_traces
+    cdef bint settled            # all of it is
 
     def __dealloc__(self):
         buffer_free(&self.body)
@@ -123,6 +125,11 @@ cdef class Payload:
         return "v0.5" if self.version == 5 else "v0.4"
 
     @property
+    def unsettled_traces(self) -> int:
+        """Chunks that are still to be delivered."""
+        return self.trace_count - self.settled_traces
+
+    @property
     def nbytes(self) -> int:
         """Length of the body in bytes."""
         return sum([len(piece) for piece in self.buffers()])
@@ -130,6 +137,10 @@ cdef class Payload:
     cdef size_t size(self) noexcept:
         """Bytes held, without the few of the headers."""
         return self.body.used + self.strings.used
+
+    cdef uint32_t unsettled(self) noexcept:
+        """Spans that are still to be delivered."""
+        return self.span_count - self.settled_spans
 
     cdef int start_strings(self) except -1:
         self.contents = {}

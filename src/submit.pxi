@@ -124,7 +124,7 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     other spans, here or in another thread; their chunks go into a payload of their own.
     """
     cdef Payload payload = core.filling
-    cdef size_t before, strings_before, waiting
+    cdef size_t before, strings_before, waiting, size
     cdef uint32_t count_before
     cdef int status
     cdef bint starts = payload is None
@@ -140,17 +140,19 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         status = (<quiet_v05>encode_chunk_v05)(payload, segment, head, n, partial)
     if FT_UNLIKELY(status < 0):
         put_back(core, payload, before, strings_before, count_before)
-        return refuse_chunk(core, n, "encoding_error", take_error())
+        return refuse_chunk(core, n, 0, "encoding_error", take_error())
     if FT_UNLIKELY(payload.size() > core.payload_max_bytes or payload.trace_count >= PAYLOAD_MAX_CHUNKS
                    or payload.string_count > PAYLOAD_MAX_STRINGS):
+        size = payload.size() - before - strings_before
         if not put_back(core, payload, before, strings_before, count_before):
-            return refuse_chunk(core, n, "chunk_too_large",
+            return refuse_chunk(core, n, size, "chunk_too_large",
                                 "larger than a payload may be (%d bytes)" % core.payload_max_bytes)
         return put_chunk(core, segment, head, n, partial)
-    waiting = core.full_bytes + payload.size()
+    waiting = core.full_bytes + core.flying_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
+        size = payload.size() - before - strings_before
         put_back(core, payload, before, strings_before, count_before)
-        return refuse_chunk(core, n, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
+        return refuse_chunk(core, n, size, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
     payload.trace_count += 1
     payload.span_count += n
     core.held_count -= n
@@ -170,10 +172,12 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     return 0
 
 
-cdef int refuse_chunk(TracerCore core, uint32_t n, str reason, str explanation) except -1:
-    """Counts a chunk that goes nowhere, and says so."""
+cdef int refuse_chunk(TracerCore core, uint32_t n, size_t size, str reason, str explanation) except -1:
+    """Counts a chunk of `size` bytes that goes nowhere, and says so."""
     core.held_count -= n
     core.drop(reason, n)
+    chunks, nbytes = core._refused.get(reason, (0, 0))
+    core._refused[reason] = (chunks + 1, nbytes + size)
     warn(reason, "traces are dropped and counted as %r: a chunk of %d spans: %s" % (reason, n, explanation))
     return 0
 

@@ -52,7 +52,7 @@ class Peer:
 
     def read_body(self, request: dict[str, Any]) -> dict[str, Any]:
         """Read the body of a request whose head has been read, and record the request."""
-        length = int(request["headers"]["content-length"])
+        length = int(request["headers"].get("content-length", 0))
         while len(self._buffer) < length:
             self._more()
         request["body"], self._buffer = self._buffer[:length], self._buffer[length:]
@@ -102,10 +102,17 @@ def answering(*answers: bytes) -> Behaviour:
 
 
 class FaultServer:
-    """Listens on a free loopback port, or on the Unix socket at `path`. Use it in a `with`."""
+    """Listens on a loopback port (0: a free one), or on the Unix socket at `path`.
+
+    Use it in a `with`.
+    """
 
     def __init__(
-        self, behave: Behaviour, path: str | None = None, tls: ssl.SSLContext | None = None
+        self,
+        behave: Behaviour,
+        path: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self._behave = behave
         self._tls = tls
@@ -114,7 +121,7 @@ class FaultServer:
         self.stopping = threading.Event()
         self._peers: list[socket.socket] = []
         if path is None:
-            self._listener = socket.create_server(("127.0.0.1", 0))
+            self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
             self.port = self._listener.getsockname()[1]
             self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         else:
@@ -150,7 +157,12 @@ class FaultServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for peer in self._peers:
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close every connection there is now, whatever is under way on it."""
+        while self._peers:
+            peer = self._peers.pop()
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
             peer.close()

@@ -385,21 +385,41 @@ def test_idle_connection_closed_by_the_server() -> None:
     assert len(server.requests) == server.connections == 3
 
 
-def test_stale_connection_is_retried_once() -> None:
-    """A used connection that is cut without a byte of response gets one immediate retry."""
+def close_unread(peer: Peer) -> None:
+    """Take a few bytes of the next request, and close the connection."""
+    peer.socket.recv(10)
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_stale_connection_is_retried_once(unix: bool, tmp_path: Path) -> None:
+    """A used connection that is closed before the request was read gets one immediate retry."""
 
     def behave(peer: Peer) -> None:
         peer.read()
         peer.send(response())
         if peer.number == 1:
-            peer.read_head()  # of the second request; then cut
+            close_unread(peer)
         else:
             answering(response())(peer)
 
-    with FaultServer(behave) as server:
+    with FaultServer(behave, str(tmp_path / "socket") if unix else None) as server:
         exporter = make_exporter(server.url)
         assert [export(exporter).status for _ in range(2)] == ["sent", "sent"]
     assert server.connections == 2
+    assert len(server.requests) == 2
+
+
+def test_connection_closed_after_the_request_was_read() -> None:
+    """A used connection that is closed after a whole request is no reason to send that again."""
+
+    def behave(peer: Peer) -> None:
+        peer.read()
+        peer.send(response())
+        peer.read()
+
+    with FaultServer(behave) as server:
+        exporter = make_exporter(server.url)
+        assert [export(exporter).status for _ in range(2)] == ["sent", "unconfirmed"]
     assert len(server.requests) == 2
 
 
@@ -410,13 +430,13 @@ def test_stale_connection_is_not_retried_twice() -> None:
         if peer.number == 1:
             peer.read()
             peer.send(response())
-        peer.read()  # then cut
+        close_unread(peer)
 
     with FaultServer(behave) as server:
         exporter = make_exporter(server.url)
         assert export(exporter).status == "sent"
         assert export(exporter).status == "unconfirmed"
-    assert len(server.requests) == 3
+    assert (len(server.requests), server.connections) == (1, 2)
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 2"])

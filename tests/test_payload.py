@@ -116,18 +116,20 @@ def test_a_full_buffer_drops_the_newest_and_counts_it(new_tracer: Any) -> None:
 
 
 def test_an_emptied_buffer_takes_traces_again(new_tracer: Any) -> None:
-    """After a swap there is room again, also while the payload is still on its way."""
+    """What is on its way still counts, so that memory has one bound; once settled there is room."""
     tracer = new_tracer(buffer_max_bytes=20_000)
     finish_traces(tracer, 100, tag="x" * 1000)
     assert tracer.stats()["dropped"]
     payloads = tracer._swap()
     assert tracer._buffered_bytes == 0
     dropped = sum(tracer.stats()["dropped"].values())
-    finish_traces(tracer, 3)
-    assert sum(tracer.stats()["dropped"].values()) == dropped
-    assert len(spans_of(tracer)) == 3
+    finish_traces(tracer, 3, tag="x" * 1000)
+    assert sum(tracer.stats()["dropped"].values()) == dropped + 3
     for payload in payloads:
-        tracer._settle(payload, "test")
+        tracer._settle(payload, "sent")
+    finish_traces(tracer, 3, tag="x" * 1000)
+    assert sum(tracer.stats()["dropped"].values()) == dropped + 3
+    assert len(spans_of(tracer)) == 3
 
 
 def test_the_flusher_is_woken_at_half_full(new_tracer: Any) -> None:
@@ -214,17 +216,31 @@ def test_a_payload_can_be_put_back_at_the_front(tracer: Tracer) -> None:
         tracer._settle(one, "test")
 
 
+def test_a_payload_that_was_on_its_way_always_has_room(new_tracer: Any) -> None:
+    """Newer traces cannot take the place of a payload that has to be put back: they are dropped."""
+    tracer = new_tracer(buffer_max_bytes=20_000)
+    finish_traces(tracer, 7, tag="old" * 330)
+    [payload] = tracer._swap()
+    finish_traces(tracer, 15, tag="new" * 330)
+    assert tracer.stats()["dropped"]["buffer_full"] > 0
+    assert tracer._unswap(payload) is True
+    tags = [span["meta"]["tag"][:3] for span in spans_of(tracer)]
+    assert tags.count("old") == 7
+    assert 0 < tags.count("new") < 15
+
+
 def test_a_payload_that_no_longer_fits_is_not_put_back(new_tracer: Any) -> None:
-    """Putting back into a buffer that filled up is refused; the payload stays in flight."""
+    """Putting back into a buffer that has become smaller is refused; it stays in flight."""
     tracer = new_tracer(buffer_max_bytes=20_000)
     finish_traces(tracer, 15, tag="x" * 1000)
     [payload] = tracer._swap()
-    finish_traces(tracer, 15, tag="x" * 1000)
+    tracer._set_limits(300, 10_000, 10_000)
     assert tracer._unswap(payload) is False
     stats = tracer.stats()
     assert stats["in_flight"] == payload.span_count
     tracer._settle(payload, "buffer_full")
-    assert len(spans_of(tracer)) == 15
+    finish_traces(tracer, 5, tag="x" * 1000)
+    assert len(spans_of(tracer)) == 5
 
 
 def test_threads_that_trace_while_payloads_are_taken_lose_nothing(tracer: Tracer) -> None:

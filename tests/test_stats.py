@@ -134,3 +134,28 @@ def test_requests_tell_the_agent_how_many_traces_they_hold(session: Any, version
     assert sum(counts) == 200
     for request in requests:
         assert int(request["headers"]["content-length"]) == len(request["body"]) <= 20_000
+
+
+def test_a_payload_can_be_settled_in_parts(tracer: Tracer) -> None:
+    """Each part has its own outcome, the rest can wait in the buffer, and nothing counts twice."""
+    for _ in range(10):
+        with tracer.trace("root"), tracer.trace("child"):
+            pass
+    [payload] = tracer._swap()
+    tracer._settle(payload, "sent", spans=6, traces=3, nbytes=100)
+    tracer._settle(payload, "unconfirmed", spans=2, traces=1, nbytes=40)
+    assert payload.unsettled_traces == 6
+    stats = tracer.stats()
+    assert (stats["in_flight"], stats["sent"], stats["unconfirmed"]) == (12, 6, 2)
+    assert (stats["sent_traces"], stats["sent_bytes"]) == (3, 100)
+    assert tracer._unswap(payload)
+    assert (tracer.stats()["in_flight"], tracer.stats()["buffered"]) == (0, 12)
+    [payload] = tracer._swap()
+    for spans, traces in ((13, 6), (12, 7), (-1, 0)):
+        with pytest.raises((ValueError, OverflowError)):
+            tracer._settle(payload, "sent", spans=spans, traces=traces, nbytes=1)
+    tracer._settle(payload, "full")
+    stats = tracer.stats()
+    assert (stats["in_flight"], stats["buffered"], stats["dropped"]) == (0, 0, {"full": 12})
+    with pytest.raises(ValueError, match="settled once"):
+        tracer._settle(payload, "sent", spans=0, traces=0, nbytes=0)
