@@ -31,14 +31,16 @@ class Outcome:
     * delivered: whether the agent has taken all that was buffered
     * put_back: whether some of it waits in the buffer for another round
     * warnings: (cause, message) pairs, for when no lock is held
+    * notes: debug lines, likewise
     """
 
-    __slots__ = ("delivered", "put_back", "warnings")
+    __slots__ = ("delivered", "notes", "put_back", "warnings")
 
     def __init__(self) -> None:
         self.delivered = True
         self.put_back = False
         self.warnings: list[tuple[str, str]] = []
+        self.notes: list[str] = []
 
     @classmethod
     def nothing_done(cls) -> Outcome:
@@ -120,11 +122,18 @@ class Delivery:
         timeout_s = self._time_for(payload, deadline_ns)
         if timeout_s <= 0.0:
             return self._give_up(payload, outcome)
+        begin_ns = monotonic_ns()
         try:
             result = exporter.export(payload, payload.trace_count, timeout_s)
         except Exception as error:  # of somebody's own exporter; ours raises nothing
             result = ExportResult(
                 "unconfirmed", detail=f"the exporter raised {type(error).__name__}"
+            )
+        if _log.debugging():
+            outcome.notes.append(
+                f"{payload.trace_count} traces, {payload.nbytes} bytes of {payload.api_version}, "
+                f"to {self._agent}: {result.status}, HTTP status {result.http_status}, "
+                f"{(monotonic_ns() - begin_ns) / 1e6:.1f} ms {result.detail}"
             )
         if result.use_version is not None:
             self._core._set_wire(result.use_version)
@@ -216,6 +225,8 @@ class Delivery:
     def _warn_retry(self, result: ExportResult, outcome: Outcome) -> None:
         fate = "kept as space allows" if self.final_ns is None else "dropped"
         text = f"traces cannot be sent to the agent at {self._agent}: {result.detail}"
+        if self._config.startup_logs:
+            text = f"- DATADOG TRACER DIAGNOSTIC - {text}"
         outcome.warnings.append(("agent unreachable", f"{text}; they are {fate}"))
 
     def _warn_lost(self, count: int, result: ExportResult, outcome: Outcome) -> None:
@@ -228,7 +239,9 @@ class Delivery:
 
 
 def warn_all(outcome: Outcome) -> None:
-    """Log the warnings of a round. Log handlers run here, so no lock may be held."""
+    """Log the warnings and notes of a round. Log handlers run here, so no lock may be held."""
+    for note in outcome.notes:
+        _log.debug(note)
     for cause, message in outcome.warnings:
         _log.warn(cause, message)
 

@@ -14,7 +14,7 @@ from fasttrace._span import monotonic_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from logging import Logger
+    from logging import Handler, Logger
 
 #: The most characters of one message. A message never holds a tag value, whatever its length.
 MAX_CHARS = 500
@@ -70,6 +70,32 @@ def warn(cause: str, message: str) -> None:
         pass  # a broken log handler of the application is no reason to break the application
 
 
+def announce(message: str) -> None:
+    """Log, whatever the level of the logger, what somebody has asked to be told at the start.
+
+    Of level INFO and any length. Goes to standard error if the application has configured no
+    logging, or has not done so yet.
+    """
+    try:
+        logger = _get_logger()
+        import logging  # loaded by _get_logger
+
+        record = logger.makeRecord(
+            logger.name, logging.INFO, __file__, 0, "%s", (message,), None, "announce"
+        )
+        if logger.hasHandlers():
+            logger.handle(record)
+        else:
+            _stderr_handler().handle(record)
+    except Exception:
+        pass
+
+
+def debugging() -> bool:
+    """Whether debug lines are shown: a message need not be made otherwise."""
+    return _debug and not _silent
+
+
 def debug(message: str) -> None:
     """Log a debug line, if DD_TRACE_DEBUG asks for them."""
     if not _debug:
@@ -101,6 +127,12 @@ def _show_debug_lines() -> None:
     logger = _get_logger()
     logger.setLevel(logging.DEBUG)
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_stderr_handler())
+
+
+def _stderr_handler() -> Handler:
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    return handler

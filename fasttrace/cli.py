@@ -15,6 +15,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.command == "info":
+            from . import info
+
+            text, well = info.describe(as_json=arguments.json)
+            print(text)
+            return 0 if well else 1
         from . import demo
 
         return demo.run(requests=arguments.requests, agent_url=arguments.agent)
@@ -41,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--agent", metavar="URL", help="use this running test agent; the default is to start one"
     )
+    info = commands.add_parser(
+        "info",
+        help="print version, build, settings and what the agent says, for a support ticket",
+        description="Print the version, how it was built, every setting with where it comes from,"
+        " and whether the agent can be reached. Exit code 1 if it cannot.",
+    )
+    info.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

@@ -421,6 +421,8 @@ def _set_up() -> Tracer:
         os.register_at_fork(before=_span.decide_before_fork)
     config = Config.from_env()
     _log.configure(config.logging_rate_s, config.debug)
+    if config.startup_logs or config.debug:
+        load("fasttrace._startup").log_configuration(config)
     return _ImportedTracer(config)
 
 
