@@ -6,51 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from exit_programs import LATE, names, run, script, start
 from fault_server import FaultServer, FullBacklog, Peer, answering, refused_url, response
-from reference import decode_payload
-
-HEAD = """
-import os, signal, sys, threading, time
-from fasttrace import tracer
-def finish(name):
-    with tracer.trace(name):
-        pass
-"""
-#: nothing leaves before the end
-LATE = {"DD_TRACE_WRITER_INTERVAL_SECONDS": "3600"}
-
-
-def script(body: str) -> str:
-    """A whole program around the lines of a test."""
-    return HEAD + textwrap.dedent(body)
-
-
-def start(code: str, env: dict[str, str], **options: Any) -> subprocess.Popen[str]:
-    """Start a program; its output is captured."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    # newer Pythons warn of every fork of a process with threads
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
-    # `cwd`: not where the package's sources are
-    return subprocess.Popen(command, env={**env, **LATE}, cwd=os.sep, **options)
-
-
-def run(code: str, env: dict[str, str]) -> tuple[int, str, str]:
-    """Run a program; return exit code, standard output and standard error."""
-    process = start(code, env)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
-
-
-def names(session: Any) -> list[str]:
-    """Names of the spans that arrived, sorted."""
-    return sorted(span["name"] for span in session.spans())
-
 
 # -- the interpreter ends --------------------------------------------------------------------------
 
@@ -281,123 +243,6 @@ def test_forked_child_that_exits(session: Any) -> None:
     """
     assert run(script(body), session.env()) == (0, "", "")
     assert names(session) == ["os._exit", "parent", "sys.exit"]
-
-
-# -- SIGTERM ---------------------------------------------------------------------------------------
-
-
-def test_sigterm_from_outside(session: Any) -> None:
-    """A process that waits is ended by SIGTERM as before, after it has sent what it had."""
-    process = start(
-        script("finish('a'); print('ready', flush=True); time.sleep(60)"), session.env()
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    begin = time.monotonic()
-    process.terminate()
-    _, err = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 5.0
-    assert (process.returncode, err) == (-signal.SIGTERM, "")
-    assert names(session) == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", 7),
-        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", 0),
-    ],
-)
-def test_own_handler_of_the_application_is_left_alone(
-    before: str, expected: int, session: Any
-) -> None:
-    """A handler the application set first, or that it ignores the signal, stays as it is."""
-    body = f"""
-        {before}
-        handler = signal.getsignal(signal.SIGTERM)
-        finish('a')
-        assert signal.getsignal(signal.SIGTERM) is handler
-        os.kill(os.getpid(), signal.SIGTERM)
-    """
-    assert run(script(body), session.env()) == (expected, "", "")
-    assert names(session) == ["a"]
-
-
-def test_handler_set_later_by_the_application(session: Any) -> None:
-    """A handler the application sets later decides; if it calls ours, ours sends and returns."""
-    body = """
-        finish('a')
-        previous = signal.getsignal(signal.SIGTERM)
-        def handler(number, frame):
-            finish('handler')
-            previous(number, frame)
-            assert tracer.stats()["sent"] == 2
-            os._exit(9)
-        signal.signal(signal.SIGTERM, handler)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
-    """
-    assert run(script(body), session.env()) == (9, "", "")
-    assert names(session) == ["a", "handler"]
-
-
-def test_sigterm_can_be_left_alone(session: Any) -> None:
-    """FASTTRACE_SIGTERM=0 installs no handler."""
-    body = """
-        finish('a')
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    """
-    assert run(script(body), session.env(FASTTRACE_SIGTERM="0")) == (0, "", "")
-
-
-def test_import_installs_no_handler() -> None:
-    """As long as nothing is traced the signal is not touched."""
-    body = "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
-    assert run(script(body), dict(os.environ)) == (0, "", "")
-
-
-def test_first_trace_in_another_thread(session: Any) -> None:
-    """A thread may not install the handler; the main thread's next flush does."""
-    body = """
-        thread = threading.Thread(target=finish, args=('a',))
-        thread.start()
-        thread.join()
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        assert tracer.flush(10.0)
-        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    """
-    assert run(script(body), session.env()) == (0, "", "")
-
-
-def test_sigterm_twice(session: Any) -> None:
-    """A second SIGTERM while the first is at work changes nothing."""
-    with FaultServer(lambda peer: (peer.read(), time.sleep(0.5), peer.send(response()))) as server:
-        env = {**os.environ, "DD_TRACE_AGENT_URL": server.url}
-        process = start(script("finish('a'); print('ready', flush=True); time.sleep(60)"), env)
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.terminate()
-        time.sleep(0.2)
-        process.terminate()
-        _, err = process.communicate(timeout=30)
-        assert (process.returncode, err) == (-signal.SIGTERM, "")
-        (request,) = server.requests
-        assert decode_payload(request["body"], "v0.4")[0][0]["name"] == "a"
-
-
-def test_sigterm_in_the_middle_of_flush(session: Any) -> None:
-    """SIGTERM while the main thread is inside flush() lets that delivery end first."""
-    with FaultServer(lambda peer: (peer.read(), time.sleep(0.5), peer.send(response()))) as server:
-        env = {**os.environ, "DD_TRACE_AGENT_URL": server.url}
-        body = """
-            finish('a')
-            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            tracer.flush(10.0)
-            time.sleep(60)
-        """
-        assert run(script(body), env) == (-signal.SIGTERM, "", "")
-        assert len(server.requests) == 1
 
 
 # -- an agent that is not well ---------------------------------------------------------------------
