@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exit_programs import LATE, names, run, script, start
+from exit_programs import LATE, names, report, run, script, start
 from fault_server import FaultServer, FullBacklog, Peer, answering, refused_url, response
 
 # -- the interpreter ends --------------------------------------------------------------------------
@@ -22,10 +22,12 @@ from fault_server import FaultServer, FullBacklog, Peer, answering, refused_url,
     [
         ("", 0, ""),
         ("sys.exit(0)", 0, ""),
+        ("sys.exit(1)", 1, ""),
         ("sys.exit(3)", 3, ""),
         ("sys.exit('bye')", 1, "bye\n"),
         ("raise ValueError('boom')", 1, "ValueError: boom\n"),
         ("os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(10)", -signal.SIGINT, "Interrupt\n"),
+        ("signal.signal(signal.SIGINT, lambda *_: sys.exit(4))\nsignal.raise_signal(2)", 4, ""),
         ("os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(10)", -signal.SIGTERM, ""),
         ("sys.stdout.close(); sys.stderr.close()", 0, ""),
         ("os.close(1); os.close(2); sys.exit(3)", 3, ""),
@@ -40,6 +42,7 @@ def test_ending(ending: str, code: int, error: str, session: Any) -> None:
     assert (got_code, out) == (code, "")
     assert err.endswith(error)
     assert "fasttrace" not in err
+    report(ending or "return from main", 2, len(session.spans()))
 
 
 def test_exception_in_a_span(session: Any) -> None:
@@ -61,26 +64,79 @@ def test_span_in_excepthook(session: Any) -> None:
     assert names(session) == ["a", "hook"]
 
 
+@pytest.mark.parametrize("how", ["-c", "file", "-m", "standard input"])
+def test_how_the_program_is_given(how: str, session: Any, tmp_path: Path) -> None:
+    """Wherever the interpreter takes the program from, what it finished arrives."""
+    code = script("if __name__ == '__main__': finish('a')")
+    (tmp_path / "program.py").write_text(code)
+    arguments = {"-c": ["-c", code], "file": ["program.py"], "-m": ["-m", "program"]}.get(how, [])
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        input=code,
+        capture_output=True,
+        text=True,
+        env={**session.env(), **LATE},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report(f"program by {how}", 1, len(session.spans()))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_streams_closed_from_the_beginning(closed: str, session: Any) -> None:
+    """A daemon's missing or broken streams, whose numbers a socket may get, disturb nothing."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script("finish('a')")],
+        capture_output=True,
+        text=True,
+        env={**session.env(), **LATE},
+        cwd=os.sep,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report(f"streams {closed}", 1, len(session.spans()))
+
+
 def test_daemon_threads_in_the_middle_of_spans(session: Any) -> None:
-    """Threads that go on tracing while the interpreter ends do not hold it up or crash it."""
+    """Threads that go on tracing while the interpreter ends lose nothing and do no harm.
+
+    The last of all exit callbacks has them stop, and writes how many spans they have finished.
+    """
     body = """
-        def work():
-            while True:
-                with tracer.trace('work'):
-                    time.sleep(0.0001)
-        for _ in range(4):
-            threading.Thread(target=work, daemon=True).start()
+        import atexit
+        atexit._clear()
+        def stop_and_count():
+            global going
+            going = False
+            for lock in locks:
+                lock.acquire()
+            os.write(1, str(tracer.stats()["finished"]).encode())
+        from fasttrace._exit import _at_exit
+        atexit.register(stop_and_count)
+        atexit.register(_at_exit)
+        going, locks = True, [threading.Lock() for _ in range(4)]
+        def work(lock):
+            with lock:
+                while going:
+                    with tracer.trace('work'):
+                        time.sleep(0.0001)
+            time.sleep(60)
+        for lock in locks:
+            threading.Thread(target=work, args=(lock,), daemon=True).start()
         finish('a')
         time.sleep(0.1)
     """
     for _ in range(3):
         session.clear()
         begin = time.monotonic()
-        assert run(script(body), session.env(FASTTRACE_EXIT_TIMEOUT_SECONDS="20")) == (0, "", "")
+        code, out, err = run(script(body), session.env(FASTTRACE_EXIT_TIMEOUT_SECONDS="20"))
+        assert (code, err) == (0, "")
         assert time.monotonic() - begin < 15.0
         got = names(session)
         assert got.count("a") == 1
         assert got.count("work") > 10
+        report("4 daemon threads in the middle of spans", int(out), len(got))
 
 
 def test_other_threads_are_waited_for(session: Any) -> None:
@@ -169,6 +225,27 @@ def test_cancelled_event_loop(session: Any) -> None:
     assert names(session) == ["main", "task"]
 
 
+def test_interrupted_event_loop(session: Any) -> None:
+    """Spans of tasks that asyncio.run cancels because of Ctrl-C arrive, and the exit code stays."""
+    body = """
+        import asyncio
+        async def forever(name):
+            with tracer.trace(name):
+                await asyncio.sleep(60)
+        async def main():
+            tasks = [asyncio.create_task(forever(f'task {n}')) for n in range(5)]
+            asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+            with tracer.trace('main'):
+                await asyncio.gather(*tasks)
+        asyncio.run(main())
+    """
+    code, out, err = run(script(body), session.env())
+    assert (code, out) == (-signal.SIGINT, "")
+    assert "fasttrace" not in err.replace("from fasttrace", "")
+    assert names(session) == ["main", *(f"task {number}" for number in range(5))]
+    report("asyncio.run, interrupted", 6, len(session.spans()))
+
+
 def test_nothing_traced_nothing_happens() -> None:
     """A program that imports the tracer and does not use it ends without any connection."""
     with FaultServer(answering(response())) as server:
@@ -225,6 +302,7 @@ def test_child_processes(method: str, kind: str, session: Any, tmp_path: Path) -
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert names(session) == ["child 0", "child 1", "child 2", "parent"]
+    report(f"{kind} of multiprocessing, {method}", 4, len(session.spans()))
 
 
 def test_forked_child_that_exits(session: Any) -> None:
