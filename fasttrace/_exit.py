@@ -11,6 +11,8 @@ The ways out, and what happens on each:
   Python code, and until then a handler in C wakes a thread that waits for nothing else.
 * a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
   prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
+* uvicorn handles SIGTERM itself while it serves, and at the end kills itself by it without any
+  handler: it is made to wait for us when it has shut down.
 * a thread or a later callback finishes spans after all this: it sends them itself, as long as some
   of the deadline is left.
 """
@@ -180,6 +182,24 @@ def _register_finalizer() -> None:
     celery_signals = sys.modules.get("celery.signals")
     if celery_signals is not None:  # its prefork workers skip even those finalizers
         celery_signals.worker_process_shutdown.connect(_at_celery_worker_exit, weak=False)
+    uvicorn = sys.modules.get("uvicorn.server")
+    server = getattr(_signal.getsignal(_signal.SIGTERM), "__self__", None)
+    if uvicorn is not None and isinstance(server, uvicorn.Server):
+        _send_when_shut_down(server)
+
+
+def _send_when_shut_down(server: Any) -> None:
+    """Have a `uvicorn.Server` send what is finished once its last request has been answered."""
+    shutdown = server.shutdown
+
+    async def shut_down(*args: Any, **kwargs: Any) -> None:
+        try:
+            await shutdown(*args, **kwargs)
+        finally:
+            _fork.check_process()
+            _stop_all()
+
+    server.shutdown = shut_down
 
 
 def _is_child(process: Any) -> bool:

@@ -88,11 +88,11 @@ class Flusher:
     def start(self) -> None:
         """Make sure that what is buffered will be sent.
 
-        Does not wait for anything, unless the process is exiting: then it sends, in this thread.
+        Does not wait for anything, unless there must be no thread: then it sends, in this one.
         """
         _fork.check_process()
-        if _exit.began():
-            self._send_late()
+        if _exit.began() or _fork.forbids_threads():
+            self._send_now()
             return
         if not self._start_lock.acquire(0):
             return  # another thread, or what this call interrupts, is at it
@@ -314,8 +314,8 @@ class Flusher:
             self._delivery.drop_rest()
         return False
 
-    def _send_late(self) -> None:
-        """Send what was finished after exit began, as long as the exit may still take."""
+    def _send_now(self) -> None:
+        """Send what is finished, in all as long as the exit may still take."""
         if get_ident() in (self._thread, self._export_thread):
             return  # whoever is interrupted here sends this as well
         begin_ns = monotonic_ns()
