@@ -6,9 +6,13 @@ The ways out, and what happens on each:
   flusher, within one deadline for all. It is registered at import, so it runs after the callbacks
   an application registers later.
 * SIGTERM: a handler does the same, then lets the signal have its default effect. It is installed
-  when a flusher starts, only in the main thread and only where nobody else handles the signal.
+  when a flusher starts, and only where nobody else handles the signal. Python lets only the main
+  thread do that; for a flusher started elsewhere the main thread does it as soon as it runs any
+  Python code, and until then a handler in C wakes a thread that waits for nothing else.
 * a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
   prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
+* uvicorn handles SIGTERM itself while it serves, and at the end kills itself by it without any
+  handler: it is made to wait for us when it has shut down.
 * a thread or a later callback finishes spans after all this: it sends them itself, as long as some
   of the deadline is left.
 """
@@ -21,7 +25,15 @@ import os
 import sys
 
 from fasttrace import _fork, _log
-from fasttrace._span import monotonic_ns
+from fasttrace._span import (
+    call_in_main_thread,
+    catch_sigterm,
+    end_by_sigterm,
+    monotonic_ns,
+    sigterm_is_free,
+    start_native_thread,
+    wait_for_sigterm,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +45,6 @@ _running: dict[int, Flusher] = {}  # those with a thread or something to send, b
 _began = False
 _spent_ns = 0  # how long exit has been held up so far
 _in_signal = False
-_sigterm_pending = False  # a flusher was started in a thread that may not install the handler
 _finalized_pid = 0  # the process that has a multiprocessing finalizer
 
 
@@ -41,20 +52,8 @@ def watch(flusher: Flusher) -> None:
     """Stop `flusher` when the process exits; it is kept alive until `unwatch`."""
     _running[id(flusher)] = flusher
     _register_finalizer()
-    handle_sigterm(flusher)
-
-
-def handle_sigterm(flusher: Flusher) -> None:
-    """Install the handler if `flusher` wants it and this is the main thread; else do nothing."""
-    global _sigterm_pending
     if flusher.sigterm_enabled:
-        _sigterm_pending = not _install_sigterm_handler()
-
-
-def handle_sigterm_if_pending(flusher: Flusher) -> None:
-    """Make up for a `watch` that happened in a thread which must not install handlers."""
-    if _sigterm_pending:
-        handle_sigterm(flusher)
+        _handle_sigterm()
 
 
 def unwatch(flusher: Flusher) -> None:
@@ -97,6 +96,7 @@ def _at_exit() -> None:
     _began = True
     _stop_all()
     spend(begin_ns)
+    end_by_sigterm()  # what it waits for may not be able to run any more
 
 
 def _stop_all() -> None:
@@ -111,14 +111,37 @@ def _stop_all() -> None:
             pass  # one broken exporter must not keep the others from sending
 
 
+def _handle_sigterm() -> None:
+    if _install_sigterm_handler():
+        return
+    if catch_sigterm():
+        try:
+            start_native_thread(_wait_for_sigterm)
+        except RuntimeError:
+            end_by_sigterm()  # nobody waits, so nothing must be caught
+    call_in_main_thread(_install_sigterm_handler)
+
+
 def _install_sigterm_handler() -> bool:
-    """Returns False if this is not the main thread, where alone Python allows it."""
+    """Return False if this is not the main thread, where alone Python allows it."""
     try:
-        if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
+        if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL and sigterm_is_free():
             _signal.signal(_signal.SIGTERM, _on_sigterm)
     except ValueError:
         return False
     return True
+
+
+def _wait_for_sigterm() -> None:
+    """Do in a thread what `_on_sigterm` does in the main thread, which may run nothing for long."""
+    wait_for_sigterm()
+    try:
+        _log.silence()
+        _stop_all()
+    finally:
+        end_by_sigterm()
+        if _signal.getsignal(_signal.SIGTERM) is _on_sigterm:  # installed at the same moment
+            os.kill(os.getpid(), _signal.SIGTERM)
 
 
 def _on_sigterm(signum: int, frame: Any) -> None:
@@ -159,6 +182,24 @@ def _register_finalizer() -> None:
     celery_signals = sys.modules.get("celery.signals")
     if celery_signals is not None:  # its prefork workers skip even those finalizers
         celery_signals.worker_process_shutdown.connect(_at_celery_worker_exit, weak=False)
+    uvicorn = sys.modules.get("uvicorn.server")
+    server = getattr(_signal.getsignal(_signal.SIGTERM), "__self__", None)
+    if uvicorn is not None and isinstance(server, uvicorn.Server):
+        _send_when_shut_down(server)
+
+
+def _send_when_shut_down(server: Any) -> None:
+    """Have a `uvicorn.Server` send what is finished once its last request has been answered."""
+    shutdown = server.shutdown
+
+    async def shut_down(*args: Any, **kwargs: Any) -> None:
+        try:
+            await shutdown(*args, **kwargs)
+        finally:
+            _fork.check_process()
+            _stop_all()
+
+    server.shutdown = shut_down
 
 
 def _is_child(process: Any) -> bool:

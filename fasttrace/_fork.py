@@ -8,6 +8,9 @@ Three rules:
 * In the child every registered flusher drops its connection, its locks and its thread, and the
   tracer's buffers are emptied: what was buffered leaves from the parent only.
 * A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush.
+
+uWSGI's master forks in C and without taking the interpreter's lock: a thread that holds it at that
+moment leaves the worker hung. So no thread is started there; see `forbids_threads`.
 """
 
 from __future__ import annotations
@@ -99,6 +102,19 @@ def check_process() -> None:
     """Do now what a fork without Python hooks left undone."""
     if os.getpid() != _pid:
         _after_in_child()
+
+
+def forbids_threads() -> bool:
+    """Whether this process loads an application for uWSGI, which is going to fork it in C."""
+    uwsgi = sys.modules.get("uwsgi")
+    try:
+        return (
+            uwsgi is not None
+            and uwsgi.worker_id() == uwsgi.mule_id() == 0
+            and uwsgi.masterpid() in (0, _pid)  # 0: there is no master
+        )
+    except Exception:
+        return False  # another module of that name
 
 
 def _after_in_child() -> None:

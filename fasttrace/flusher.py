@@ -88,11 +88,11 @@ class Flusher:
     def start(self) -> None:
         """Make sure that what is buffered will be sent.
 
-        Does not wait for anything, unless the process is exiting: then it sends, in this thread.
+        Does not wait for anything, unless there must be no thread: then it sends, in this one.
         """
         _fork.check_process()
-        if _exit.began():
-            self._send_late()
+        if _exit.began() or _fork.forbids_threads():
+            self._send_now()
             return
         if not self._start_lock.acquire(0):
             return  # another thread, or what this call interrupts, is at it
@@ -102,7 +102,6 @@ class Flusher:
             if self._alive:
                 self._parked = False
                 self._nudge.set()
-                _exit.handle_sigterm_if_pending(self)
                 return
             # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread
             # and waits for its end at exit: that must not be the one that is started here.
@@ -127,7 +126,6 @@ class Flusher:
             return False  # called by a log handler or signal handler that interrupts the sending
         if self._is_idle():
             return True
-        _exit.handle_sigterm_if_pending(self)
         timeout_s = DEFAULT_FLUSH_TIMEOUT_S if timeout_s is None else timeout_s
         deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
         ticket = _Ticket()
@@ -281,7 +279,7 @@ class Flusher:
 
     def _round(self, deadline_ns: int | None = None) -> Outcome:
         """Deliver what is buffered; the calling thread holds no lock but has its turn."""
-        _clock.tick(self._config.tsc_enabled)
+        self._tick()
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
@@ -316,8 +314,8 @@ class Flusher:
             self._delivery.drop_rest()
         return False
 
-    def _send_late(self) -> None:
-        """Send what was finished after exit began, as long as the exit may still take."""
+    def _send_now(self) -> None:
+        """Send what is finished, in all as long as the exit may still take."""
         if get_ident() in (self._thread, self._export_thread):
             return  # whoever is interrupted here sends this as well
         begin_ns = monotonic_ns()
@@ -326,6 +324,12 @@ class Flusher:
             self._deliver_here(self._delivery.final_ns)
         finally:
             _exit.spend(begin_ns)
+
+    def _tick(self) -> None:
+        try:
+            _clock.tick(self._config.tsc_enabled)
+        except Exception as error:  # whatever it is, traces are sent all the same
+            _log.warn("clock", f"the clock could not be adjusted: {type(error).__name__}: {error}")
 
     # -- odds and ends -----------------------------------------------------------------------------
 

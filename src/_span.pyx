@@ -17,7 +17,6 @@ from libc.stdint cimport INT64_MAX, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from _wire cimport *
-
 from operator import index as operator_index
 from os import urandom as os_urandom
 
@@ -32,6 +31,7 @@ include "warnings.pxi"
 include "clock.pxi"
 include "ids.pxi"
 include "thread.pxi"
+include "sigterm.pxi"
 include "text.pxi"
 include "tags.pxi"
 include "state.pxi"

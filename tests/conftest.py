@@ -25,6 +25,10 @@ from helpers import accounting_difference, make_offline_tracer, take_payloads
 if TYPE_CHECKING:
     from fasttrace import Tracer
 
+#: These are about signals, forks and servers that only POSIX has.
+POSIX_ONLY = ["test_server_*.py", "test_sigterm.py", "test_exit.py", "test_fork*.py"]
+collect_ignore_glob = POSIX_ONLY if sys.platform == "win32" else []
+
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
 
 # A developer's own settings must not decide what the tests see.

@@ -6,51 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from exit_programs import LATE, names, report, run, script, start
 from fault_server import FaultServer, FullBacklog, Peer, answering, refused_url, response
-from reference import decode_payload
-
-HEAD = """
-import os, signal, sys, threading, time
-from fasttrace import tracer
-def finish(name):
-    with tracer.trace(name):
-        pass
-"""
-#: nothing leaves before the end
-LATE = {"DD_TRACE_WRITER_INTERVAL_SECONDS": "3600"}
-
-
-def script(body: str) -> str:
-    """A whole program around the lines of a test."""
-    return HEAD + textwrap.dedent(body)
-
-
-def start(code: str, env: dict[str, str], **options: Any) -> subprocess.Popen[str]:
-    """Start a program; its output is captured."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    # newer Pythons warn of every fork of a process with threads
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
-    # `cwd`: not where the package's sources are
-    return subprocess.Popen(command, env={**env, **LATE}, cwd=os.sep, **options)
-
-
-def run(code: str, env: dict[str, str]) -> tuple[int, str, str]:
-    """Run a program; return exit code, standard output and standard error."""
-    process = start(code, env)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
-
-
-def names(session: Any) -> list[str]:
-    """Names of the spans that arrived, sorted."""
-    return sorted(span["name"] for span in session.spans())
-
 
 # -- the interpreter ends --------------------------------------------------------------------------
 
@@ -60,10 +22,12 @@ def names(session: Any) -> list[str]:
     [
         ("", 0, ""),
         ("sys.exit(0)", 0, ""),
+        ("sys.exit(1)", 1, ""),
         ("sys.exit(3)", 3, ""),
         ("sys.exit('bye')", 1, "bye\n"),
         ("raise ValueError('boom')", 1, "ValueError: boom\n"),
         ("os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(10)", -signal.SIGINT, "Interrupt\n"),
+        ("signal.signal(signal.SIGINT, lambda *_: sys.exit(4))\nsignal.raise_signal(2)", 4, ""),
         ("os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(10)", -signal.SIGTERM, ""),
         ("sys.stdout.close(); sys.stderr.close()", 0, ""),
         ("os.close(1); os.close(2); sys.exit(3)", 3, ""),
@@ -78,6 +42,7 @@ def test_ending(ending: str, code: int, error: str, session: Any) -> None:
     assert (got_code, out) == (code, "")
     assert err.endswith(error)
     assert "fasttrace" not in err
+    report(ending or "return from main", 2, len(session.spans()))
 
 
 def test_exception_in_a_span(session: Any) -> None:
@@ -99,26 +64,79 @@ def test_span_in_excepthook(session: Any) -> None:
     assert names(session) == ["a", "hook"]
 
 
+@pytest.mark.parametrize("how", ["-c", "file", "-m", "standard input"])
+def test_how_the_program_is_given(how: str, session: Any, tmp_path: Path) -> None:
+    """Wherever the interpreter takes the program from, what it finished arrives."""
+    code = script("if __name__ == '__main__': finish('a')")
+    (tmp_path / "program.py").write_text(code)
+    arguments = {"-c": ["-c", code], "file": ["program.py"], "-m": ["-m", "program"]}.get(how, [])
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        input=code,
+        capture_output=True,
+        text=True,
+        env={**session.env(), **LATE},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report(f"program by {how}", 1, len(session.spans()))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_streams_closed_from_the_beginning(closed: str, session: Any) -> None:
+    """A daemon's missing or broken streams, whose numbers a socket may get, disturb nothing."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script("finish('a')")],
+        capture_output=True,
+        text=True,
+        env={**session.env(), **LATE},
+        cwd=os.sep,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report(f"streams {closed}", 1, len(session.spans()))
+
+
 def test_daemon_threads_in_the_middle_of_spans(session: Any) -> None:
-    """Threads that go on tracing while the interpreter ends do not hold it up or crash it."""
+    """Threads that go on tracing while the interpreter ends lose nothing and do no harm.
+
+    The last of all exit callbacks has them stop, and writes how many spans they have finished.
+    """
     body = """
-        def work():
-            while True:
-                with tracer.trace('work'):
-                    time.sleep(0.0001)
-        for _ in range(4):
-            threading.Thread(target=work, daemon=True).start()
+        import atexit
+        atexit._clear()
+        def stop_and_count():
+            global going
+            going = False
+            for lock in locks:
+                lock.acquire()
+            os.write(1, str(tracer.stats()["finished"]).encode())
+        from fasttrace._exit import _at_exit
+        atexit.register(stop_and_count)
+        atexit.register(_at_exit)
+        going, locks = True, [threading.Lock() for _ in range(4)]
+        def work(lock):
+            with lock:
+                while going:
+                    with tracer.trace('work'):
+                        time.sleep(0.0001)
+            time.sleep(60)
+        for lock in locks:
+            threading.Thread(target=work, args=(lock,), daemon=True).start()
         finish('a')
         time.sleep(0.1)
     """
     for _ in range(3):
         session.clear()
         begin = time.monotonic()
-        assert run(script(body), session.env(FASTTRACE_EXIT_TIMEOUT_SECONDS="20")) == (0, "", "")
+        code, out, err = run(script(body), session.env(FASTTRACE_EXIT_TIMEOUT_SECONDS="20"))
+        assert (code, err) == (0, "")
         assert time.monotonic() - begin < 15.0
         got = names(session)
         assert got.count("a") == 1
         assert got.count("work") > 10
+        report("4 daemon threads in the middle of spans", int(out), len(got))
 
 
 def test_other_threads_are_waited_for(session: Any) -> None:
@@ -207,6 +225,27 @@ def test_cancelled_event_loop(session: Any) -> None:
     assert names(session) == ["main", "task"]
 
 
+def test_interrupted_event_loop(session: Any) -> None:
+    """Spans of tasks that asyncio.run cancels because of Ctrl-C arrive, and the exit code stays."""
+    body = """
+        import asyncio
+        async def forever(name):
+            with tracer.trace(name):
+                await asyncio.sleep(60)
+        async def main():
+            tasks = [asyncio.create_task(forever(f'task {n}')) for n in range(5)]
+            asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+            with tracer.trace('main'):
+                await asyncio.gather(*tasks)
+        asyncio.run(main())
+    """
+    code, out, err = run(script(body), session.env())
+    assert (code, out) == (-signal.SIGINT, "")
+    assert "fasttrace" not in err.replace("from fasttrace", "")
+    assert names(session) == ["main", *(f"task {number}" for number in range(5))]
+    report("asyncio.run, interrupted", 6, len(session.spans()))
+
+
 def test_nothing_traced_nothing_happens() -> None:
     """A program that imports the tracer and does not use it ends without any connection."""
     with FaultServer(answering(response())) as server:
@@ -263,6 +302,7 @@ def test_child_processes(method: str, kind: str, session: Any, tmp_path: Path) -
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert names(session) == ["child 0", "child 1", "child 2", "parent"]
+    report(f"{kind} of multiprocessing, {method}", 4, len(session.spans()))
 
 
 def test_forked_child_that_exits(session: Any) -> None:
@@ -281,123 +321,6 @@ def test_forked_child_that_exits(session: Any) -> None:
     """
     assert run(script(body), session.env()) == (0, "", "")
     assert names(session) == ["os._exit", "parent", "sys.exit"]
-
-
-# -- SIGTERM ---------------------------------------------------------------------------------------
-
-
-def test_sigterm_from_outside(session: Any) -> None:
-    """A process that waits is ended by SIGTERM as before, after it has sent what it had."""
-    process = start(
-        script("finish('a'); print('ready', flush=True); time.sleep(60)"), session.env()
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    begin = time.monotonic()
-    process.terminate()
-    _, err = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 5.0
-    assert (process.returncode, err) == (-signal.SIGTERM, "")
-    assert names(session) == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", 7),
-        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", 0),
-    ],
-)
-def test_own_handler_of_the_application_is_left_alone(
-    before: str, expected: int, session: Any
-) -> None:
-    """A handler the application set first, or that it ignores the signal, stays as it is."""
-    body = f"""
-        {before}
-        handler = signal.getsignal(signal.SIGTERM)
-        finish('a')
-        assert signal.getsignal(signal.SIGTERM) is handler
-        os.kill(os.getpid(), signal.SIGTERM)
-    """
-    assert run(script(body), session.env()) == (expected, "", "")
-    assert names(session) == ["a"]
-
-
-def test_handler_set_later_by_the_application(session: Any) -> None:
-    """A handler the application sets later decides; if it calls ours, ours sends and returns."""
-    body = """
-        finish('a')
-        previous = signal.getsignal(signal.SIGTERM)
-        def handler(number, frame):
-            finish('handler')
-            previous(number, frame)
-            assert tracer.stats()["sent"] == 2
-            os._exit(9)
-        signal.signal(signal.SIGTERM, handler)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
-    """
-    assert run(script(body), session.env()) == (9, "", "")
-    assert names(session) == ["a", "handler"]
-
-
-def test_sigterm_can_be_left_alone(session: Any) -> None:
-    """FASTTRACE_SIGTERM=0 installs no handler."""
-    body = """
-        finish('a')
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    """
-    assert run(script(body), session.env(FASTTRACE_SIGTERM="0")) == (0, "", "")
-
-
-def test_import_installs_no_handler() -> None:
-    """As long as nothing is traced the signal is not touched."""
-    body = "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
-    assert run(script(body), dict(os.environ)) == (0, "", "")
-
-
-def test_first_trace_in_another_thread(session: Any) -> None:
-    """A thread may not install the handler; the main thread's next flush does."""
-    body = """
-        thread = threading.Thread(target=finish, args=('a',))
-        thread.start()
-        thread.join()
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        assert tracer.flush(10.0)
-        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    """
-    assert run(script(body), session.env()) == (0, "", "")
-
-
-def test_sigterm_twice(session: Any) -> None:
-    """A second SIGTERM while the first is at work changes nothing."""
-    with FaultServer(lambda peer: (peer.read(), time.sleep(0.5), peer.send(response()))) as server:
-        env = {**os.environ, "DD_TRACE_AGENT_URL": server.url}
-        process = start(script("finish('a'); print('ready', flush=True); time.sleep(60)"), env)
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.terminate()
-        time.sleep(0.2)
-        process.terminate()
-        _, err = process.communicate(timeout=30)
-        assert (process.returncode, err) == (-signal.SIGTERM, "")
-        (request,) = server.requests
-        assert decode_payload(request["body"], "v0.4")[0][0]["name"] == "a"
-
-
-def test_sigterm_in_the_middle_of_flush(session: Any) -> None:
-    """SIGTERM while the main thread is inside flush() lets that delivery end first."""
-    with FaultServer(lambda peer: (peer.read(), time.sleep(0.5), peer.send(response()))) as server:
-        env = {**os.environ, "DD_TRACE_AGENT_URL": server.url}
-        body = """
-            finish('a')
-            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            tracer.flush(10.0)
-            time.sleep(60)
-        """
-        assert run(script(body), env) == (-signal.SIGTERM, "", "")
-        assert len(server.requests) == 1
 
 
 # -- an agent that is not well ---------------------------------------------------------------------
