@@ -91,7 +91,7 @@ class _Exchange:
         socket = scope["type"] == "websocket"
         self._method = method = "websocket" if socket else scope["method"]
         self._resource = resource = f"{method} {scope['path']}"
-        self._span = span = server.begin(scope["headers"], resource)
+        self._span = span = server.begin(scope.get("headers") or (), resource)
         try:
             if socket:
                 span.set_tag("http.upgraded", "websocket")
@@ -105,18 +105,18 @@ class _Exchange:
 
     def _set_request_tags(self, span: Span, scope: Scope) -> None:
         host = ""
-        for name, value in scope["headers"]:
+        for name, value in scope.get("headers") or ():
             if name == b"host":
                 host = value.decode("latin-1")
             elif name == b"user-agent":
                 span.set_tag(_server.USER_AGENT, value.decode("latin-1"))
         scheme = scope.get("scheme") or "http"
         server = scope.get("server")
-        if not host and server:
+        if not host and server and server[1] is not None:  # not a Unix socket
             host, port = server
             if ":" in host:
                 host = f"[{host}]"
-            if port is not None and port != _DEFAULT_PORTS.get(scheme):
+            if port != _DEFAULT_PORTS.get(scheme):
                 host = f"{host}:{port}"
         if host:
             query = scope.get("query_string") or b""
