@@ -177,7 +177,7 @@ def test_flask_streams(session: Any, flask: WebServer) -> None:
 
 
 def test_flask_mounted(session: Any) -> None:
-    """An application under a prefix has it in its route; an error that reaches the server is seen."""
+    """A prefix is part of the route; an error that reaches the server marks the span."""
     with WebServer("gunicorn", "shop_flask:mounted", environment(session)) as server:
         assert server.get("/shop/cake/plum") == (200, b"plum")
         assert request_span(session, 1, "wsgi.request")["resource"] == "GET /shop/cake/<kind>"

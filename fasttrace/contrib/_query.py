@@ -67,11 +67,11 @@ _HINTS = (
 )
 
 
-def redactor(pattern: str | None) -> Callable[[str], str]:
+def redactor(pattern: str | None) -> Callable[[str], str] | None:
     """Return the function that replaces secrets in a query string.
 
-    pattern: a regular expression for secrets; None: the default ones; "": there are none. Warns
-    of one that is not valid; query strings are then replaced altogether.
+    pattern: a regular expression for secrets; None: the default ones; "": there are none. One that
+    is not valid gives a warning, and None is returned: no query string can be shown.
     """
     if pattern == "":
         return _unchanged
@@ -85,7 +85,7 @@ def redactor(pattern: str | None) -> Callable[[str], str]:
             f"DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP={pattern[:100]!r} is not usable: expected "
             f"a regular expression ({error}); query strings are left out of http.url",
         )
-        return _hide
+        return None
 
     def redact(query: str) -> str:
         return replace(REDACTED, query) if len(query) <= MAX_CHARS else REDACTED
@@ -95,10 +95,6 @@ def redactor(pattern: str | None) -> Callable[[str], str]:
 
 def _unchanged(query: str) -> str:
     return query
-
-
-def _hide(query: str) -> str:
-    return REDACTED
 
 
 _replace = re.compile(_SECRET, re.ASCII | re.IGNORECASE).sub
