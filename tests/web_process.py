@@ -22,20 +22,22 @@ _STOP_TIMEOUT_S = 15.0
 
 
 class WebServer:
-    """A server that serves `application`, a `module:name` of tests/web/.
+    """A server that serves `application`, a `module:name` of tests/web/ by default.
 
-    server: "uvicorn" or "gunicorn". options: more of its options. env: its environment. Use it as
-    a context manager; at the end it is asked to stop, by SIGTERM, and must do so.
+    server: "uvicorn" or "gunicorn". env: its environment. directory: in place of tests/web/. Use
+    it as a context manager; at the end it is asked to stop, by SIGTERM, and must do so.
     """
 
-    def __init__(self, server: str, application: str, env: dict[str, str], *options: str) -> None:
+    def __init__(
+        self, server: str, application: str, env: dict[str, str], directory: Path = APPLICATIONS
+    ) -> None:
         self.port = free_ports(1)[0]
         address = {
             "uvicorn": ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"],
             "gunicorn": ["--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"],
         }
-        self._command = [sys.executable, "-m", server, *address[server], *options, application]
-        path = os.pathsep.join([str(APPLICATIONS), *filter(None, sys.path)])
+        self._command = [sys.executable, "-m", server, *address[server], application]
+        path = os.pathsep.join([str(directory), *filter(None, sys.path)])
         self._env = {**env, "PYTHONPATH": path}
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 # until it is stopped
         self._process: subprocess.Popen[str] | None = None
