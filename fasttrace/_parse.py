@@ -119,6 +119,31 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def statuses(value: str) -> tuple[tuple[int, int], ...]:
+    """HTTP statuses and ranges of them, separated by commas, as pairs of first and last.
+
+    Raises PartlyUsable for items that are neither, which are left out.
+    """
+    ranges: list[tuple[int, int]] = []
+    wrong: list[str] = []
+    for item in value.split(","):
+        item = item.strip()
+        first, _, last = item.partition("-")
+        bounds = [part for part in (first, last or first) if _is_status(part)]
+        if len(bounds) == 2:
+            ranges.append((int(min(bounds)), int(max(bounds))))
+        elif item:
+            wrong.append(item)
+    if wrong:
+        expected = "statuses or ranges of them such as 500-599"
+        raise PartlyUsable(", ".join(wrong), expected, tuple(ranges) or ((500, 599),))
+    return tuple(ranges)
+
+
+def _is_status(value: str) -> bool:
+    return len(value) == 3 and value.isascii() and value.isdigit()
+
+
 #: Ways to write the ids of a trace into headers, and "baggage".
 PROPAGATION_STYLES = ("datadog", "tracecontext", "b3", "b3multi", "baggage")
 

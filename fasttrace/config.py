@@ -67,7 +67,7 @@ _IMPLIED: dict[str, Callable[[str], object]] = {
 }
 
 # Variables that mean something else than "not set" when they are set to nothing.
-_EMPTY_COUNTS = frozenset({"DD_TRACE_BAGGAGE_TAG_KEYS"})
+_EMPTY_COUNTS = frozenset({"DD_TRACE_BAGGAGE_TAG_KEYS", "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP"})
 
 _text, _bool, _tags = _parse.text, _parse.boolean, _parse.tags
 
@@ -142,6 +142,15 @@ FIELDS: tuple[Field, ...] = (
     Field("baggage_tag_keys", ("user.id", "account.id", "session.id"), "list of keys",
           ("DD_TRACE_BAGGAGE_TAG_KEYS",), _parse.names,
           "Items of extracted baggage that become tags baggage.<key>; * for all."),
+    # requests served: fasttrace.contrib
+    Field("http_query_string", True, "bool", ("DD_HTTP_SERVER_TAG_QUERY_STRING",), _bool,
+          "Whether `http.url` holds the query string of a request, secrets replaced."),
+    Field("http_query_secrets", None, "regular expression",
+          ("DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP",), _text,
+          "What counts as a secret in a query string; empty: nothing does."),
+    Field("http_error_statuses", ((500, 599),), "list of statuses",
+          ("DD_TRACE_HTTP_SERVER_ERROR_STATUSES",), _parse.statuses,
+          "Statuses that make a served request an error, such as 500-599,404."),
     Field("tsc_enabled", True, "bool", ("FASTTRACE_TSC",), _bool,
           "Whether the processor's own clock may be used where it is reliable."),
     # how to send
@@ -232,6 +241,9 @@ class Config:
     propagation_tags_max_chars: int
     propagation_ot_baggage: bool
     baggage_tag_keys: tuple[str, ...]
+    http_query_string: bool
+    http_query_secrets: str | None
+    http_error_statuses: tuple[tuple[int, int], ...]
     tsc_enabled: bool
     exporter: str
     agent_url: str

@@ -176,15 +176,16 @@ def test_long_wrong_value_is_cut(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_empty_variable_is_not_set(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An empty variable is as good as none, and gives no warning; an empty list of tags is one."""
+    """An empty variable is as good as none, and gives no warning, but where empty says something:
+    no tags, no secrets."""
     environ = {name: text for field in FIELDS for name in field.env}
     config = Config.from_env(environ)
-    assert config.baggage_tag_keys == ()
-    assert all(
-        getattr(config, field.name) == field.default
+    said = {"baggage_tag_keys": (), "http_query_secrets": ""}
+    assert {
+        field.name: getattr(config, field.name)
         for field in FIELDS
-        if field.name != "baggage_tag_keys"
-    )
+        if getattr(config, field.name) != field.default
+    } == said
     assert not warnings_of(caplog)
 
 
@@ -490,3 +491,24 @@ def test_config_imports_nothing_heavy() -> None:
         *("logging", "re", "socket", "ssl", "threading", "typing", "urllib", "pathlib"),
     }
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges", "wrong"),
+    [
+        ("500-599", ((500, 599),), None),
+        ("404,500-599 , 499-400,", ((404, 404), (500, 599), (400, 499)), None),
+        ("404, x, 5xx", ((404, 404),), "x, 5xx"),
+        ("5000", ((500, 599),), "5000"),
+        ("-500", ((500, 599),), "-500"),
+    ],
+)
+def test_error_statuses(
+    text: str, ranges: Any, wrong: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Statuses and ranges of them in any order; what is neither is warned of, the rest applies."""
+    config = Config.from_env({"DD_TRACE_HTTP_SERVER_ERROR_STATUSES": text})
+    assert config.http_error_statuses == ranges
+    begin = f"DD_TRACE_HTTP_SERVER_ERROR_STATUSES={wrong!r} is not usable"
+    warnings = warnings_of(caplog)
+    assert [message.startswith(begin) for message in warnings] == [True] * (wrong is not None)
