@@ -40,21 +40,11 @@ def find_agent_url(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the agent's URL and what it follows from: a variable's name or "default".
 
     DD_TRACE_AGENT_URL, else host and port variables if any is set, else the agent's Unix socket if
-    there is one, else http://localhost:8126. An unsupported scheme gives a warning, and the next of
-    these (ddtrace: ValueError, so that the application does not start).
+    there is one, else http://localhost:8126. Raises ValueError for an unsupported scheme.
     """
     url = environ.get("DD_TRACE_AGENT_URL", "").strip()
-    if not url:
-        return _find_without_url(environ)
-    try:
+    if url:
         return check_agent_url(url, "from DD_TRACE_AGENT_URL"), "env DD_TRACE_AGENT_URL"
-    except ValueError:
-        instead = _find_without_url(environ)
-        _parse.warn_wrong_value("DD_TRACE_AGENT_URL", without_password(url), _FORMS, instead[0])
-        return instead
-
-
-def _find_without_url(environ: Mapping[str, str]) -> tuple[str, str]:
     host_name, host = _first(environ, _HOST_NAMES)
     port_name, port = _first_port(environ, _PORT_NAMES, "8126")
     if host or port:

@@ -96,5 +96,10 @@ def shown_value(config: Config, name: str) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}:{each}" for key, each in value.items()) or "none"
     if isinstance(value, tuple):
-        return ", ".join(value) or "none"
+        return ", ".join(map(_shown_item, value)) or "none"
     return "none" if value is None or value == "" else str(value)
+
+
+def _shown_item(item: object) -> str:
+    """A text, or a pair of the first and the last number of a range."""
+    return "-".join(map(str, item)) if isinstance(item, tuple) else str(item)

@@ -274,8 +274,9 @@ class Config:
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Config:
         """Return the settings that `environ` asks for; `overrides` win over it.
 
-        An unusable variable gives a warning and the default. Raises ValueError for an unusable
-        `agent_url`, `api_version` or `exporter` override, TypeError for an unknown override.
+        Raises ValueError for an agent URL of an unsupported scheme or an unknown `api_version` or
+        `exporter` override, TypeError for an unknown override. Any other unusable variable gives a
+        warning and the default.
         """
         _check_overrides(overrides)
         values: dict[str, Any] = {}
