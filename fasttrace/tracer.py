@@ -74,6 +74,7 @@ class Tracer(_span.TracerCore):
         """Have what is finished from now on sent to the configured agent."""
         self._flusher = Flusher(self, None, self._config)
         self._on_first_chunk = self._flusher.start
+        self._set_native_events(self._config.native_span_events)  # else as this agent likes it
 
     def _apply_config(self) -> None:
         config = self._config
@@ -85,7 +86,6 @@ class Tracer(_span.TracerCore):
             config.payload_max_bytes,
             traceback_max_frames=config.traceback_max_frames,
         )
-        self._set_native_events(config.native_span_events)
         self._apply_hooks()
         self._apply_tags()
 

@@ -34,6 +34,7 @@ cdef class TracerCore:
     cdef readonly NativeEvent _wake
     cdef public object _on_first_chunk
     cdef public bint _flusher_running
+    cdef public bint _events_as_json     # v0.4 spans with events were sent: an own field would be better
     # -- accounting, unit spans --
     cdef uint64_t finished_count, added_count, held_count, buffered_count, in_flight_count
     cdef uint64_t sent_count, unconfirmed_count, abandoned_count, open_count, unrecorded_count
