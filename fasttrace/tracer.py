@@ -251,17 +251,17 @@ class Tracer(_span.TracerCore):
         self._apply_tags()
         self._apply_hooks()
 
-    def on_start_span(self, hook: F) -> F:
-        """Call `hook(span)` with every span that starts; returns `hook`, so it is a decorator."""
-        self._start_hooks.append(hook)
+    def on_start_span(self, func: F) -> F:
+        """Call `func(span)` with every span that starts; returns `func`, so it is a decorator."""
+        self._start_hooks.append(func)
         self._apply_hooks()
-        return hook
+        return func
 
-    def deregister_on_start_span(self, hook: F) -> F:
+    def deregister_on_start_span(self, func: F) -> F:
         """Undo `on_start_span`."""
-        self._start_hooks = [kept for kept in self._start_hooks if kept is not hook]
+        self._start_hooks = [kept for kept in self._start_hooks if kept is not func]
         self._apply_hooks()
-        return hook
+        return func
 
     # -- spans -------------------------------------------------------------------------------------
 
