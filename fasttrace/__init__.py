@@ -28,7 +28,7 @@ __all__ = ["Context", "Span", "TraceFilter", "Tracer", "__version__", "tracer"]
 
 
 def __getattr__(name: str) -> object:
-    """Import what `import ddtrace` makes reachable as well, such as `ddtrace.ext`, when it is used."""
+    """Import what `import ddtrace` makes reachable, such as `ddtrace.ext`, when it is used."""
     if name in ("constants", "ext", "trace"):
         from fasttrace._fork import load
 
