@@ -25,3 +25,12 @@ from fasttrace.filters import TraceFilter
 from fasttrace.tracer import Tracer, tracer
 
 __all__ = ["Context", "Span", "TraceFilter", "Tracer", "__version__", "tracer"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what `import ddtrace` makes reachable, such as `ddtrace.ext`, when it is used."""
+    if name in ("constants", "ext", "trace"):
+        from fasttrace._fork import load
+
+        return load(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

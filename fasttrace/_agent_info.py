@@ -70,13 +70,14 @@ def fetch(config: Config, timeout_s: float) -> InfoReply:
             client.close()
     if response.status != 200:
         return InfoReply(response.status, detail=f"HTTP status {response.status}")
-    info = _read(response.body)
+    info = read_info(response.body)
     if info is None:
         return InfoReply(response.status, detail="the answer is not the JSON of an agent")
     return InfoReply(response.status, info)
 
 
-def _read(body: bytes | None) -> dict[str, Any] | None:
+def read_info(body: bytes | None) -> dict[str, Any] | None:
+    """Return the JSON object in the body of an answer, None if there is none."""
     try:
         info = json.loads(body or b"")
     except (ValueError, RecursionError):

@@ -114,6 +114,8 @@ class HttpClient:
             self._tls_context = make_tls_context()
         #: whether the open connection has already carried a request
         self.reused = False
+        #: connections opened so far
+        self.opened = 0
 
     def open(self, deadline_ns: int) -> None:
         """Make sure of a connection, keeping the one there is unless the server has closed it.
@@ -126,6 +128,7 @@ class HttpClient:
             self.close()
         target = self._target
         self.reused = False
+        self.opened += 1
         if target.scheme == "unix":
             self._stream = connect_unix(target.socket_path, deadline_ns)
             return

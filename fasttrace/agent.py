@@ -11,6 +11,7 @@ import json
 import sys
 
 from fasttrace._address import without_password
+from fasttrace._agent_info import read_info
 from fasttrace._http import HttpClient, NoResponse, Response, Target
 from fasttrace._parse import is_header_name, is_header_value
 from fasttrace._span import monotonic_ns
@@ -20,7 +21,7 @@ from fasttrace.exporter import ExportResult, Part
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from fasttrace._stream import Buffer
     from fasttrace.config import Config
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _RETRIED_STATUS = (408, 429, 503)  # the agent has refused before it read the traces
 _UNKNOWN_ENDPOINT_STATUS = (404, 415)
+_DISCOVERY_INTERVAL_NS = 60_000_000_000
 
 
 class AgentExporter:
@@ -52,6 +54,9 @@ class AgentExporter:
         self._address_error = ""
         self._only_v04 = False
         self._transcoded: tuple[AnyPayload, list[Body]] | None = None  # what is left of a payload
+        self._agent_state = ""  # what the agent's replies call the state of its configuration
+        self._asked_about: object = None  # the agent, as far as it can be told, that was asked
+        self._asked_ns: int | None = None  # monotonic
         if config.api_version == "v0.5":
             import fasttrace.transcode  # noqa: F401 # now, because later a fork would not wait
         try:
@@ -153,6 +158,7 @@ class AgentExporter:
 
     def _judge(self, response: Response) -> ExportResult:
         status = response.status
+        self._agent_state = response.headers.get("datadog-agent-state", "")
         if 200 <= status < 300:
             return ExportResult("sent", http_status=status, rates=read_rates(response.body))
         refused = f"refused_{status}"
@@ -160,6 +166,31 @@ class AgentExporter:
         if status in _RETRIED_STATUS:
             return ExportResult("retry", reason=refused, http_status=status, detail=detail)
         return ExportResult(refused, http_status=status, detail=detail)
+
+    def discover(self, timeout_s: float) -> dict[str, Any] | None:
+        """Return what the agent says at `GET /info`, decoded; {} if it does not know of that.
+
+        None if what it said before still holds: unless the state that it calls itself in changes,
+        or, where it tells none, the connection, it is asked once; at most once a minute anyway,
+        and within `timeout_s` seconds. Never raises.
+        """
+        client, now_ns = self._client, monotonic_ns()
+        about = self._agent_state or (client.opened if client is not None else 0)
+        recent = self._asked_ns is not None and now_ns < self._asked_ns + _DISCOVERY_INTERVAL_NS
+        if client is None or recent or about == self._asked_about:
+            return None
+        self._asked_ns = now_ns
+        headers = [line for line in self._headers if not line.startswith("Content-")]
+        deadline_ns = now_ns + int(timeout_s * 1e9)
+        try:
+            client.open(deadline_ns)
+            client.send("/info", headers, (), deadline_ns, method="GET")
+            response = client.receive(deadline_ns)
+        except Exception:
+            client.close()
+            return None  # perhaps the next time
+        self._asked_about = self._agent_state or client.opened
+        return (read_info(response.body) or {}) if response.status == 200 else {}
 
     def __repr__(self) -> str:
         return f"AgentExporter({self._shown_url})"

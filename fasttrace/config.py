@@ -116,7 +116,7 @@ FIELDS: tuple[Field, ...] = (
     Field("wrap_name_include_class", False, "bool", ("DD_TRACE_WRAP_SPAN_NAME_INCLUDE_CLASS",),
           _bool, "Whether the span name of a wrapped method holds its class."),
     Field("native_span_events", False, "bool", ("DD_TRACE_NATIVE_SPAN_EVENTS",), _bool,
-          "Whether span events are sent in their own field, for agents that can read it."),
+          "Whether span events are sent in their own field; unset: if the agent offers that."),
     Field("log_injection", False, "bool", ("DD_LOGS_INJECTION",), _bool,
           "Whether log records get the ids of the active span."),
     # one trace across services

@@ -7,6 +7,7 @@ An exporter is any object with
 which takes a `fasttrace._span.Payload` that holds `trace_count` chunks, returns an `ExportResult`
 within `timeout_s` seconds, and is called by one thread at a time. It may also have
 
+* `discover(timeout_s)`: what the agent offers (`fasttrace._discovery`), asked after a delivery
 * `interrupt()`, called by another thread: end a wait, with whatever result
 * `close()`: give back what is not needed while there is nothing to send
 * `after_fork_in_child()`: drop what belongs to the parent process

@@ -19,6 +19,7 @@ from fasttrace._span import NativeEvent, NativeLock, monotonic_ns, start_native_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fasttrace._discovery import Discovery
     from fasttrace._span import TracerCore
     from fasttrace.config import Config
     from fasttrace.exporter import Exporter
@@ -57,6 +58,8 @@ class Flusher:
         self._exporter = exporter
         self._tried_to_load = exporter is not None
         self._delivery = Delivery(core, config)
+        #: what the agent offers; None until the background thread has something to send
+        self.discovery: Discovery | None = None
         self._reset()
         _fork.register(self)
 
@@ -196,6 +199,8 @@ class Flusher:
                 outcome = self._round()
                 self._answer(tickets, outcome)
                 self._delivery.report_health()
+                if outcome.delivered:
+                    self._discover()
                 done = last and not outcome.put_back
         finally:
             self._end()
@@ -273,6 +278,9 @@ class Flusher:
         self._tried_to_load = True
         try:
             with _fork.gate:
+                from fasttrace._discovery import Discovery
+
+                self.discovery = Discovery(self._core, self._config)
                 self._exporter = _make_exporter(self._config)
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
@@ -294,6 +302,18 @@ class Flusher:
         self._failures = self._failures + 1 if outcome.put_back else 0
         warn_all(outcome)
         return outcome
+
+    def _discover(self) -> None:
+        """Ask the agent what it offers, after a delivery and if nobody waits for another."""
+        if self.discovery is None or self._tickets or self._delivery.final_ns is not None:
+            return
+        if self._export_lock.acquire(0):
+            self._export_thread = get_ident()
+            try:
+                self.discovery.ask(self._exporter)
+            finally:
+                self._export_thread = None
+                self._export_lock.release()
 
     def _deliver_here(self, deadline_ns: int) -> bool:
         """Deliver from the calling thread, where there is no other to do it."""

@@ -335,7 +335,7 @@ class _Tap:
         tracer = self._tracer
         tracer._swap, tracer._unswap = self.swap, self.unswap  # type: ignore[method-assign]
         tracer._on_first_chunk = self.on_first_chunk
-        self._older = self._swap()
+        self._older = self._swap(True)
         tracer.enabled = True
 
     def _uninstall(self) -> None:

@@ -74,6 +74,7 @@ class Tracer(_span.TracerCore):
         """Have what is finished from now on sent to the configured agent."""
         self._flusher = Flusher(self, None, self._config)
         self._on_first_chunk = self._flusher.start
+        self._set_native_events(self._config.native_span_events)  # else as this agent likes it
 
     def _apply_config(self) -> None:
         config = self._config
@@ -85,7 +86,6 @@ class Tracer(_span.TracerCore):
             config.payload_max_bytes,
             traceback_max_frames=config.traceback_max_frames,
         )
-        self._set_native_events(config.native_span_events)
         self._apply_hooks()
         self._apply_tags()
 
@@ -251,17 +251,17 @@ class Tracer(_span.TracerCore):
         self._apply_tags()
         self._apply_hooks()
 
-    def on_start_span(self, hook: F) -> F:
-        """Call `hook(span)` with every span that starts; returns `hook`, so it is a decorator."""
-        self._start_hooks.append(hook)
+    def on_start_span(self, func: F) -> F:
+        """Call `func(span)` with every span that starts; returns `func`, so it is a decorator."""
+        self._start_hooks.append(func)
         self._apply_hooks()
-        return hook
+        return func
 
-    def deregister_on_start_span(self, hook: F) -> F:
+    def deregister_on_start_span(self, func: F) -> F:
         """Undo `on_start_span`."""
-        self._start_hooks = [kept for kept in self._start_hooks if kept is not hook]
+        self._start_hooks = [kept for kept in self._start_hooks if kept is not func]
         self._apply_hooks()
-        return hook
+        return func
 
     # -- spans -------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ A plain function becomes a compiled callable. Coroutine functions, generators an
 stay what they are, because their callers ask `inspect`: their wrappers are functions of the same
 kind. A generator's span covers its whole iteration, but is active only while the generator itself
 runs, not in the code that consumes it: whenever control passes between the two, the active item of
-one is put aside for that of the other. What goes in by send, throw and close, and what comes out by
-yield, return and raise, passes through unchanged.
+one is put aside for that of the other (`_span.Inside`). What goes in by send, throw and close, and
+what comes out by yield, return and raise, passes through unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from types import FunctionType
 
 from fasttrace import _log
-from fasttrace._span import WrappedFunction, exchange_active, peek_active
+from fasttrace._span import Inside, WrappedCallable, WrappedFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from fasttrace._span import Span
     from fasttrace.tracer import Tracer
-
-    #: Gives the active item as it is; puts another one in its place and returns the old one.
-    Switch = tuple[Callable[[], object], Callable[[object], object]]
 
 
 def wrap(
@@ -61,13 +58,18 @@ def wrap(
     if not callable(function):
         raise TypeError(f"wrap() takes something that can be called, not {function!r:.100}")
     name = name or span_name_of(function, include_class)
+    # In a class, as functions do; most objects do not, and bound methods not again.
+    binds = hasattr(type(function), "__get__") and not inspect.ismethod(function)
     make = _MAKERS.get(_kind_of(function))
     if make is None:
-        made: Any = WrappedFunction(tracer, function, name, service, resource, span_type)
+        kind = WrappedFunction if binds else WrappedCallable
+        made: Any = kind(tracer, function, name, service, resource, span_type)
     else:
         start = functools.partial(tracer.trace, name, service, resource, span_type)
-        switch = functools.partial(_switch, tracer, activate_in_consumer)
-        made = _at_home(make(function, start, switch), function)
+        inside = functools.partial(_make_inside, tracer, activate_in_consumer)
+        made = _at_home(make(function, start, inside), function)
+        if not binds:
+            made = _Unbound(made)
     return _dress(made, function)
 
 
@@ -80,6 +82,13 @@ def span_name_of(function: Any, include_class: bool = False) -> str:
         name = getattr(named, "__qualname__", name).rpartition("<locals>.")[2]
     module = getattr(named, "__module__", None) or type(named).__module__
     return f"{module}.{name}"
+
+
+class _Unbound(functools.partial):  # type: ignore[type-arg]
+    """A function that is no method of the class it is in. `inspect` looks through partials."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> _Unbound:
+        return self
 
 
 # -- what kind of function it is, and looks like ---------------------------------------------------
@@ -142,13 +151,13 @@ def _dress(wrapper: Any, function: Any) -> Any:
 # -- whose active item it is -----------------------------------------------------------------------
 
 
-def _switch(tracer: Tracer, activate_in_consumer: bool) -> Switch:
-    """How to change between the active item of a generator and that of its consumer."""
+def _make_inside(tracer: Tracer, activate_in_consumer: bool) -> Inside:
+    """Make what changes between the active item of a generator and that of its consumer."""
     if activate_in_consumer or not tracer.enabled:
-        return _stay, _stay
+        return Inside(True)
     provider = tracer._provider
     if provider is None:
-        return peek_active, exchange_active
+        return Inside()
 
     def peek() -> object:
         try:
@@ -165,77 +174,21 @@ def _switch(tracer: Tracer, activate_in_consumer: bool) -> Switch:
             _log.warn("provider", f"the context provider raised {type(error).__name__}")
         return before
 
-    return peek, exchange
+    return Inside(False, peek, exchange)
 
 
-def _stay(item: object = None) -> None:
-    """Change nothing: both share one active item."""
+def _begin_steps(inside: Inside, inner: AsyncGenerator[Any, Any]) -> None:
+    """Have the first step of an async generator awaited.
 
-
-class _Inside:
-    """Runs the steps of an async generator with the active item that it left when it paused.
-
-    Its step is awaited by awaiting this object. Also while a step waits for something is the
-    consumer's item active: a task that is never finished may be torn down in any other context.
+    The event loop is not told of `inner`, whose end the wrapper sees to: at its own end the loop
+    closes all generators it knows of at once, and would find this one being closed.
     """
-
-    __slots__ = ("_exchange", "_item", "_values", "step")
-
-    def __init__(self, exchange: Callable[[object], object], item: object) -> None:
-        self._exchange = exchange
-        self._item = item
-        self._values: list[Any] = []
-        self.step: Any = None  # the awaitable whose turn is next
-
-    def begin(self, inner: AsyncGenerator[Any, Any]) -> None:
-        """Prepare the first step.
-
-        The event loop is not told of `inner`, whose end the wrapper sees to: at its own end the
-        loop closes all generators it knows of at once, and would find this one being closed.
-        """
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            self.step = inner.__anext__()
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-
-    def keep(self, value: Any) -> None:
-        """Remember what was yielded until it is taken."""
-        self._values.append(value)
-
-    def take(self) -> Any:
-        """Forget and return it: while the generator pauses, its consumer alone has the value."""
-        return self._values.pop()
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        step, self.step = self.step, None
-        if self._exchange is _stay:
-            waiting: Generator[Any, Any, Any] = step.__await__()
-            return waiting
-        return self._advance(step.__await__())
-
-    def _advance(self, step: Any) -> Generator[Any, Any, Any]:
-        exchange = self._exchange
-        advance, argument = step.send, None
-        try:
-            while True:
-                around = exchange(self._item)
-                try:
-                    waits_for = advance(argument)
-                except StopIteration as stop:
-                    return stop.value
-                finally:
-                    self._item = exchange(around)
-                    around = argument = None
-                try:
-                    argument = yield waits_for
-                except BaseException as error:
-                    advance, argument = step.throw, error
-                else:
-                    advance = step.send
-        finally:
-            del step, advance  # an error refers to this frame, and a step to the error it threw
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        inside.begin(inner)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 # -- the wrappers ----------------------------------------------------------------------------------
@@ -244,7 +197,7 @@ class _Inside:
 
 
 def _wrap_coroutine(
-    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
+    function: Any, start: Callable[[], Span], make_inside: Callable[[], Inside]
 ) -> Callable[..., Any]:
     async def traced(*args: Any, **kwargs: Any) -> Any:
         with start():
@@ -254,59 +207,44 @@ def _wrap_coroutine(
 
 
 def _wrap_generator(
-    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
+    function: Any, start: Callable[[], Span], make_inside: Callable[[], Inside]
 ) -> Callable[..., Any]:
     def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        peek, exchange = switch()
-        around = peek()
+        inside = make_inside()
         span = start()
-        item = exchange(around)
+        inside.put_aside()
         with span:
-            inner = function(*args, **kwargs)
-            advance, argument = inner.send, None
-            values: list[Any] = []
+            body = inside.run(function(*args, **kwargs))
             while True:
-                around = exchange(item)
                 try:
-                    values.append(advance(argument))
-                except StopIteration as stop:
-                    return stop.value
-                finally:
-                    item = exchange(around)
-                    around = argument = None  # keeps nothing alive, makes no cycle with an error
-                try:
-                    argument = yield values.pop()
+                    return (yield from body)
                 except BaseException as error:
-                    advance, argument = inner.throw, error
-                else:
-                    advance = inner.send
+                    if not inside.takes(error):
+                        raise
 
     return traced
 
 
 def _wrap_async_generator(
-    function: Any, start: Callable[[], Span], switch: Callable[[], Switch]
+    function: Any, start: Callable[[], Span], make_inside: Callable[[], Inside]
 ) -> Callable[..., Any]:
-    make_inside = _Inside
+    begin_steps = _begin_steps
 
     async def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        peek, exchange = switch()
-        around = peek()
+        inside = make_inside()
         span = start()
-        inside = make_inside(exchange, exchange(around))
-        around = None
+        inside.put_aside()
         with span:
-            inner = function(*args, **kwargs)
-            inside.begin(inner)
-            try:
-                while True:
-                    inside.keep(await inside)
-                    try:
-                        inside.step = inner.asend((yield inside.take()))
-                    except BaseException as error:
-                        inside.step = inner.athrow(error)
-            except StopAsyncIteration:
-                return
+            begin_steps(inside, function(*args, **kwargs))
+            while True:
+                try:
+                    inside.resume((yield (await inside)))
+                except BaseException as error:
+                    if inside.takes(error):
+                        continue
+                    if isinstance(error, StopAsyncIteration):
+                        return
+                    raise
 
     return traced
 

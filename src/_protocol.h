@@ -114,6 +114,19 @@ static void ft_enable_vectorcall(PyTypeObject *type, Py_ssize_t offset, int is_m
     PyType_Modified(type);
 }
 
+/* Makes `type` an iterator by two C functions, so that exceptions get no frame of ours: `send` is what
+ * `yield from` and `await` call, `next` what they call instead while somebody traces (up to 3.11). */
+static void ft_enable_steps(PyTypeObject *type, iternextfunc next, sendfunc send)
+{
+    static PyAsyncMethods methods; /* one type only */
+    if (type->tp_as_async != NULL)
+        methods.am_await = type->tp_as_async->am_await;
+    methods.am_send = send;
+    type->tp_as_async = &methods;
+    type->tp_iternext = next;
+    PyType_Modified(type);
+}
+
 static int ft_enable_with(PyTypeObject *type)
 {
     if (PyType_Ready(&ft_with_descriptor_type) < 0)

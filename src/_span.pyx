@@ -15,7 +15,6 @@ from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport floor, isfinite
 from libc.stdint cimport INT64_MAX, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-
 from _wire cimport *
 from operator import index as operator_index
 from os import urandom as os_urandom
@@ -57,5 +56,6 @@ include "propagator.pxi"
 include "inject.pxi"
 include "extract.pxi"
 include "wrap.pxi"
+include "inside.pxi"
 include "methods.pxi"
 include "module.pxi"

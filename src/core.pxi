@@ -34,6 +34,7 @@ cdef class TracerCore:
     cdef readonly NativeEvent _wake
     cdef public object _on_first_chunk
     cdef public bint _flusher_running
+    cdef public bint _events_as_json     # v0.4 spans with events were sent: an own field would be better
     # -- accounting, unit spans --
     cdef uint64_t finished_count, added_count, held_count, buffered_count, in_flight_count
     cdef uint64_t sent_count, unconfirmed_count, abandoned_count, open_count, unrecorded_count
@@ -176,8 +177,11 @@ cdef class TracerCore:
     cdef size_t waiting_bytes(self) noexcept:
         return self.full_bytes + (self.filling.size() if self.filling is not None else 0)
 
-    def _swap(self) -> list:
-        """Takes every payload out of the buffer, oldest first; their spans count as in flight."""
+    def _swap(self, bint aside=False) -> list:
+        """Takes every payload out of the buffer, oldest first; their spans count as in flight.
+
+        Their bytes still count to the bound of the buffer, unless they are put `aside`.
+        """
         payloads = self.full
         self.full = []
         self.full_bytes = 0
@@ -187,7 +191,9 @@ cdef class TracerCore:
         for payload in payloads:
             self.buffered_count -= (<Payload>payload).unsettled()
             self.in_flight_count += (<Payload>payload).unsettled()
-            self.flying_bytes += (<Payload>payload).size()
+            if not aside:
+                (<Payload>payload).flying = True
+                self.flying_bytes += (<Payload>payload).size()
         return payloads
 
     def _settle(self, Payload payload not None, str outcome not None, *, spans=None, traces=None,
@@ -218,9 +224,16 @@ cdef class TracerCore:
         else:
             self.drop(outcome, span_part)
         if payload.settled:
-            self.flying_bytes -= min(self.flying_bytes, payload.size())
+            self.land(payload)
             if payload.exports == 0:
                 self.recycle(payload)
+
+    cdef int land(self, Payload payload) except -1:
+        """The bytes of a payload no longer count as in flight."""
+        if payload.flying:
+            payload.flying = False
+            self.flying_bytes -= min(self.flying_bytes, payload.size())
+        return 0
 
     cdef int recycle(self, Payload payload) except -1:
         """Keeps the memory of a settled payload for the next, or frees it with the GIL released.
@@ -242,7 +255,7 @@ cdef class TracerCore:
         """Puts a payload back in front for a later attempt; False if the buffer has no room for it."""
         if payload.settled or self.waiting_bytes() + payload.size() > self.buffer_max_bytes:
             return False
-        self.flying_bytes -= min(self.flying_bytes, payload.size())
+        self.land(payload)
         self.full.insert(0, payload)
         self.full_bytes += payload.size()
         self.in_flight_count -= payload.unsettled()

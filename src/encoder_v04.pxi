@@ -116,8 +116,10 @@ cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, 
     cdef uint32_t fields = 8
     cdef size_t head
     cdef dict meta, metrics
+    # Asked once: the agent's answer may come in between.
+    cdef bint native_events = segment.core is not None and segment.core.native_events
     meta, metrics = plan_merge(plan, span)
-    links = span_add_rare(span, segment, meta, True)
+    links = span_add_rare(span, segment, meta, True, native_events)
     p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
     head = p - out.data
     p = wire_put_v04_fixed(p, state.id_low, span._span_id, span._parent_id,
@@ -134,8 +136,7 @@ cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, 
         p = wire_put_array_header(put_raw(p, V04_LINKS, 11), <uint32_t>len(links))
         for link in links:
             p = put_link(out, p, link)
-    if segment.core is not None and segment.core.native_events and span._extra is not None \
-            and (<SpanExtra>span._extra).events:
+    if native_events and span._extra is not None and (<SpanExtra>span._extra).events:
         fields += 1
         p = put_events(out, put_raw(p, V04_EVENTS, 12), (<SpanExtra>span._extra).events)
     out.data[head] = <unsigned char>(0x80 | fields)    # 13 at most

@@ -88,7 +88,7 @@ cdef unsigned char *put_tags_v05_slow(Payload payload, unsigned char *p, Span sp
     """Tags of a span with links or events, or that may share names with ours."""
     cdef dict meta, metrics
     meta, metrics = plan_merge(plan, span)
-    span_add_rare(span, segment, meta, False)
+    span_add_rare(span, segment, meta, False, False)
     p = wire_put_map_header(p, <uint32_t>len(meta))
     p = put_items_v05(payload, p, meta)
     p = wire_put_map_header(p, <uint32_t>len(metrics))

@@ -104,13 +104,15 @@ cdef int flatten_attribute(dict flat, str key, object value) except -1:
     return 0
 
 
-cdef list span_add_rare(Span span, Segment segment, dict meta, bint native):
+cdef list span_add_rare(Span span, Segment segment, dict meta, bint native, bint native_events):
     """Events and links as JSON in `meta`; where the format has a slot for links, their maps instead."""
     cdef SpanExtra extra
     if span._extra is None:
         return []
     extra = <SpanExtra>span._extra
-    if extra.events and not (native and segment.core is not None and segment.core.native_events):
+    if extra.events and not native_events:
+        if native and segment.core is not None:
+            segment.core._events_as_json = True
         meta[TEXT_EVENTS] = errors_module().events_json(extra.events)
     if not extra.links:
         return []

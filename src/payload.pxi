@@ -113,6 +113,7 @@ cdef class Payload:
     cdef uint32_t settled_spans  # of them, what is no longer under way
     cdef uint32_t settled_traces
     cdef bint settled            # all of it is
+    cdef bint flying             # taken out to be sent: its bytes still count to the bound of the buffer
 
     def __dealloc__(self):
         buffer_free(&self.body)

@@ -1,12 +1,12 @@
 # wrap() for plain functions: a callable object in the function's place. Coroutine functions and
-# generators get wrappers written in Python, because their callers look for the real thing.
+# generators get wrappers written in Python, because their callers look for the real thing; what a
+# generator's wrapper does at each step is in inside.pxi.
 
 from types import FunctionType
 
 
-@cython.final
-cdef class WrappedFunction:
-    """A function that runs inside a span of its own. Looks, binds and pickles like the function."""
+cdef class WrappedCallable:
+    """Something callable that runs inside a span of its own; looks and pickles like what is wrapped."""
     cdef vectorcall_function _call
     cdef object __weakref__
     cdef dict __dict__
@@ -24,16 +24,6 @@ cdef class WrappedFunction:
         self._resource = resource
         self._span_type = span_type
 
-    def __get__(self, instance, owner):
-        if instance is None:
-            return self
-        return PyMethod_New(self, instance)
-
-    def __set_name__(self, owner, name):
-        # Python itself makes these class methods only if they are functions.
-        if name in ("__init_subclass__", "__class_getitem__") and owner.__dict__.get(name) is self:
-            setattr(owner, name, classmethod(self))
-
     def __call__(self, *args, **kwargs):
         # For who looks `__call__` up: the slot itself is replaced, see finish_types().
         return self(*args, **kwargs)
@@ -48,7 +38,7 @@ cdef class WrappedFunction:
     @property
     def __class__(self):
         # Who asks isinstance() is told what was wrapped: inspect and unittest.mock want a function.
-        return FunctionType if isinstance(self._function, FunctionType) else WrappedFunction
+        return FunctionType if isinstance(self._function, FunctionType) else type(self)
 
     def __repr__(self):
         return "<traced %r>" % (self._function,)
@@ -77,6 +67,21 @@ cdef class WrappedFunction:
         return self._function.__closure__
 
 
+@cython.final
+cdef class WrappedFunction(WrappedCallable):
+    """The same for a function: in a class it is a method."""
+
+    def __get__(self, instance, owner):
+        if instance is None:
+            return self
+        return PyMethod_New(self, instance)
+
+    def __set_name__(self, owner, name):
+        # Python itself makes these class methods only if they are functions.
+        if name in ("__init_subclass__", "__class_getitem__") and owner.__dict__.get(name) is self:
+            setattr(owner, name, classmethod(self))
+
+
 # Called so that an exception stays pending instead of being raised: a `try` costs more.
 ctypedef PyObject *(*quiet_trace)(TracerCore, object, object, object, object) noexcept
 ctypedef int (*quiet_finish)(Span) noexcept
@@ -86,17 +91,17 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
     """Calls the function between start and finish of a span; its result and its exception pass through."""
     cdef PyObject *result
     cdef PyObject *raw
-    if not (<WrappedFunction>self)._core.is_enabled:
-        return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
-    if FT_UNLIKELY((<WrappedFunction>self)._core._wrap_executor is not None):
+    if not (<WrappedCallable>self)._core.is_enabled:
+        return PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
+    if FT_UNLIKELY((<WrappedCallable>self)._core._wrap_executor is not None):
         return wrapped_by_executor(self, args, nargsf, kwnames)
-    raw = (<quiet_trace>core_trace)((<WrappedFunction>self)._core, (<WrappedFunction>self)._span_name,
-                                    (<WrappedFunction>self)._service, (<WrappedFunction>self)._resource,
-                                    (<WrappedFunction>self)._span_type)
+    raw = (<quiet_trace>core_trace)((<WrappedCallable>self)._core, (<WrappedCallable>self)._span_name,
+                                    (<WrappedCallable>self)._service, (<WrappedCallable>self)._resource,
+                                    (<WrappedCallable>self)._span_type)
     if FT_UNLIKELY(raw == NULL):
         warn("internal", "no span could be started: %s" % take_error())
-        return PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
-    result = PyObject_Vectorcall(<PyObject *>(<WrappedFunction>self)._function, args, nargsf, kwnames)
+        return PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
+    result = PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
     if FT_LIKELY(result != NULL):
         if FT_UNLIKELY((<quiet_finish>span_finish)(<Span>raw) < 0):
             warn("internal", "a span could not be finished: %s" % take_error())
@@ -111,7 +116,7 @@ cdef PyObject *wrapped_by_executor(PyObject *self, PyObject **args, size_t nargs
     """The executor runs the function, with or without a span, as ddtrace 2.x has it."""
     cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
     cdef Py_ssize_t i
-    cdef WrappedFunction wrapped = <WrappedFunction>self
+    cdef WrappedCallable wrapped = <WrappedCallable>self
     positional = tuple([<object>args[i] for i in range(n)])
     keywords = {}
     if kwnames != NULL:

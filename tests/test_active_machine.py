@@ -265,8 +265,9 @@ class ActiveMachine(RuleBasedStateMachine):
     @rule(at=numbers)
     def put_aside(self, at: int) -> None:
         place = self.place(at)
-        real = place.real.run(_span.exchange_active, None)
-        self.aside.append((place.item, real))
+        inside = contextvars.Context().run(_span.Inside)  # nothing is active there
+        place.real.run(inside.put_aside)
+        self.aside.append((place.item, inside))
         place.item = None
 
     @precondition(lambda self: self.aside)
@@ -274,8 +275,9 @@ class ActiveMachine(RuleBasedStateMachine):
     def swap(self, at: int, number: int) -> None:
         place = self.place(at)
         index = number % len(self.aside)
-        item, real = self.aside[index]
-        self.aside[index] = (place.item, place.real.run(_span.exchange_active, real))
+        item, inside = self.aside[index]
+        place.real.run(inside.put_aside)
+        self.aside[index] = (place.item, inside)
         place.item = item
 
     # -- carry -----------------------------------------------------------------------------------

@@ -292,6 +292,28 @@ def test_finished_spans_of_a_long_trace_leave_early(new_tracer: Any) -> None:
     assert "_dd.py.partial_flush" not in rest[0]["metrics"]
 
 
+@pytest.mark.parametrize(("count", "parts"), [(2_399, 8), (30_000, 28)])
+def test_parts_grow_with_the_number_of_open_spans(tracer: Tracer, count: int, parts: int) -> None:
+    """Up to 2,400 open spans parts have 300 spans; beyond, an eighth of them, 3,000 at most."""
+    root = tracer.start_span("root")
+    children = [tracer.start_span("child", child_of=root) for _ in range(count)]
+    for child in children:
+        child.finish()
+    root.finish()
+    chunks = chunks_of(tracer)
+    lengths = [len(chunk) for chunk in chunks]
+    assert sum(lengths) == count + 1
+    assert len(lengths) == parts
+    if count < 2_400:
+        assert set(lengths[:-1]) == {300}
+    else:
+        assert lengths[:5] == [3_000, 3_000, 3_000, 2_626, 2_297]
+    for chunk in chunks[:-1]:
+        assert chunk[0]["metrics"]["_dd.py.partial_flush"] == len(chunk)
+        assert chunk[0]["meta"]["_dd.p.dm"] == "-0"
+        assert chunk[0]["metrics"]["_sampling_priority_v1"] == 1
+
+
 def test_early_leaving_can_be_switched_off(new_tracer: Any) -> None:
     """With partial flush off a trace leaves in one chunk, however many spans it has."""
     tracer = new_tracer(partial_flush_enabled=False, partial_flush_min_spans=2)

@@ -24,11 +24,12 @@ NO_OT = "the tracestate member ot= is not written"
 CALLABLES = "wrap works on every callable: classmethod objects, partials and callable objects without a name"
 SHUT = "after shutdown() the tracer is disabled: a debug line, no warnings"
 DECODED = "bytes given as text are decoded at once, so they read back as str"
-QUIET = "spans left open at shutdown are counted by stats(), not warned about"
+QUIET = "the warning about spans left open at shutdown says how many, not which"
 WITH_DECISION = (
     "sampling marks are written with the chunk and describe the decision that holds then"
 )
 SAMPLING = "comes with sampling rules"
+NATIVE = "events go into their own field as soon as the agent has said that it reads it"
 PEER = "comes with peer.service rules"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
 OPENTRACER = "comes with the OpenTracing face"
@@ -221,6 +222,8 @@ ROWS: list[Row] = [
         "True",
         "agents drop trace id 0, so it is replaced",
     ),
+    Row("links.events_offered", "chunk 1/*/span_events*", ANY, ABSENT, NATIVE, "4.16"),
+    Row("links.events_offered", "chunk 1/*/meta/events*", ABSENT, ANY, NATIVE, "4.16"),
     # ---- not built yet
     Row("configure.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
     Row("configure.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),

@@ -201,6 +201,8 @@ def _run_group(agent: TestAgent, library: Library, cases: list[Case]) -> dict[st
             },
             "DD_TRACE_AGENT_URL": agent.url,
             "DD_TRACE_API_VERSION": "v0.4",
+            # What ddtrace does unless told otherwise; ours would go by the agent's /info, in its own time.
+            "DD_TRACE_NATIVE_SPAN_EVENTS": "false",
             "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
             "DD_REMOTE_CONFIGURATION_ENABLED": "false",
             "_DD_TRACE_WRITER_ADDITIONAL_HEADERS": f"X-Datadog-Test-Session-Token:{token}",

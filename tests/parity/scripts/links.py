@@ -1,5 +1,7 @@
 """Span links and span events."""
 
+import time
+
 from ddtrace.trace import Context, Span, tracer
 
 BIG = 0x640CFD8D00000000ABCDEF0123456789
@@ -197,3 +199,22 @@ def case_events_native(say):
     time.sleep(0.2)
     with tracer.trace("span") as span:
         span.record_exception(ValueError("one"), {"a": 1, "b": [True, False], "c": 1.5, "d": "x"})
+
+
+def case_events_offered(say):
+    """What becomes of events when the agent has said that it takes them in their own field.
+
+    covers: 4.5.record-exception
+    oracle: 4.16
+    env: DD_TRACE_NATIVE_SPAN_EVENTS=
+    alone: yes
+    """
+    for name in ("first", "later"):
+        with tracer.trace(name) as span:
+            span.record_exception(ValueError("x"), {"number": 5})
+        tracer.flush()
+        deadline = time.monotonic() + 20
+        while hasattr(tracer, "_flusher") and time.monotonic() < deadline:
+            if tracer._flusher.discovery and tracer._flusher.discovery.info:
+                break
+            time.sleep(0.01)
