@@ -75,25 +75,30 @@ def set_traceback(span: Span, limit: int | None = None) -> None:
 
 
 def record_exception(
-    span: Span, exception: BaseException, attributes: Mapping[str, Any] | None = None
+    span: Span, exception: Any, attributes: Mapping[str, Any] | None = None
 ) -> None:
     """Add the event "exception" with type, message and stack trace; `attributes` win over those.
 
     Attributes are str, bool, int of 64 bits, finite float, or lists of one of these; others are
-    left out with a warning.
+    left out with a warning, and so is an `exception` that is none.
     """
+    if not isinstance(exception, BaseException):
+        _log.warn("event", f"record_exception takes an exception, not {type(exception).__name__}")
+        return
     values: dict[str, Any] = {
         "exception.type": _type_name(type(exception)),
         "exception.message": _message(exception),
         "exception.stacktrace": format_stack(exception, exception.__traceback__, None),
     }
-    for key, value in (attributes or {}).items():
-        if _is_attribute(value):
-            values[str(key)] = value
-        else:
-            _log.warn(
-                "event_attribute", f"event attribute {key!r:.100} of an unusable type ignored"
-            )
+    try:
+        for key, value in (attributes or {}).items():
+            name = str(key)
+            if _is_attribute(value):
+                values[name] = value
+            else:
+                _log.warn("event_attribute", f"event attribute {name:.100} has no usable type")
+    except Exception as error:
+        _log.warn("event_attributes", f"event attributes ignored: {type(error).__name__}")
     span._add_event("exception", values)
 
 
@@ -128,9 +133,9 @@ def links_json(links: list[tuple[int, int, str | None, int | None, dict[str, str
         if attributes:
             item["attributes"] = attributes
         if tracestate:
-            item["tracestate"] = str(tracestate)
+            item["tracestate"] = tracestate
         if flags is not None:
-            item["flags"] = int(flags)
+            item["flags"] = flags
         items.append(item)
     return _dump(items)
 

@@ -369,7 +369,10 @@ class Tracer(_span.TracerCore):
         if self.enabled:
             _log.debug("the tracer was shut down: spans begun from now on are not recorded")
         self.enabled = False
-        self.context_provider.activate(None)
+        try:
+            self.context_provider.activate(None)
+        except Exception as error:  # of a provider of the application's own
+            _log.warn("context_provider", f"the context provider raised {type(error).__name__}")
 
     def __repr__(self) -> str:
         return f"<Tracer agent={self._config.agent_url} enabled={self.enabled}>"

@@ -1,5 +1,9 @@
 # Span links, span events and errors: what few spans have, kept in SpanExtra.
 
+cdef enum:
+    LINK_ATTRIBUTES_MAX = 1_000  # of one link, when sequences are spread out; the others are left out
+    LINK_ATTRIBUTE_DEPTH = 20    # of sequences in sequences; what is deeper is "..."
+
 cdef object errors_module():
     return load_module("fasttrace.errors")
 
@@ -64,9 +68,18 @@ cdef int span_add_link(Span span, object trace_id, object span_id, object traces
         warn("link", "a span link needs an int trace id and an int span id: ignored")
         return 0
     flat = {}
-    if attributes:
-        for key, value in attributes.items():
-            flatten_attribute(flat, str(key), value)
+    try:
+        if attributes:
+            for key, value in attributes.items():
+                flatten_attribute(flat, str(key), value, 0)
+    except Exception as exc:
+        warn("link_attributes", "attributes of a link were left out: %s" % type(exc).__name__)
+    try:
+        flags = None if flags is None else int(flags) & 0x7FFFFFFF
+        tracestate = None if tracestate is None else plain_text(str(tracestate))
+    except Exception as exc:
+        warn("link_flags", "flags and tracestate of a link were left out: %s" % type(exc).__name__)
+        flags = tracestate = None
     extra = span_extra(span)
     link = (int(trace_id), int(span_id), tracestate, flags, flat)
     if extra.links is None:
@@ -88,12 +101,19 @@ cdef int span_copy_link(Span span, object link) except -1:
                          getattr(link, "attributes", None))
 
 
-cdef int flatten_attribute(dict flat, str key, object value) except -1:
+cdef int flatten_attribute(dict flat, str key, object value, int depth) except -1:
     """Sequences become key.0, key.1 ...; booleans lower-case text; everything else its text."""
     cdef int i = 0
+    if len(flat) >= LINK_ATTRIBUTES_MAX:
+        return 0
+    if depth > LINK_ATTRIBUTE_DEPTH:
+        flat[plain_text(key)] = "..."
+        return 0
     if isinstance(value, (list, tuple)):
         for item in value:
-            flatten_attribute(flat, "%s.%d" % (key, i), item)
+            if len(flat) >= LINK_ATTRIBUTES_MAX:
+                break
+            flatten_attribute(flat, "%s.%d" % (key, i), item, depth + 1)
             i += 1
         return 0
     try:
@@ -125,8 +145,8 @@ cdef list span_add_rare(Span span, Segment segment, dict meta, bint native, bint
         if attributes:
             item["attributes"] = attributes
         if tracestate:
-            item["tracestate"] = plain_text(str(tracestate))
+            item["tracestate"] = tracestate
         if flags is not None:
-            item["flags"] = (int(flags) & 0x7FFFFFFF) | 0x80000000
+            item["flags"] = flags | 0x80000000
         maps.append(item)
     return maps

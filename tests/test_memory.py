@@ -44,7 +44,9 @@ def run_with_rss(code: str) -> float:
     import textwrap
 
     result = run_python(textwrap.dedent(RSS) + textwrap.dedent(code))
-    return float(result.stdout.split()[-1])
+    grown_mib = float(result.stdout.split()[-1])
+    print(f"RSS grew by {grown_mib:.1f} MiB")
+    return grown_mib
 
 
 class Canary:

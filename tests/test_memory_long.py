@@ -12,12 +12,9 @@ COUNT = MILLION - 10 if FULL else MILLION // 10  # more than a million open span
 
 
 def grown_mib(code: str) -> float:
-    """Run `code` with `count` in its place and the collector off; print and return its result."""
-    grown = run_with_rss(
-        f"gc.disable()\nimport asyncio, contextvars, threading\ncount = {COUNT}\n" + code
-    )
-    print(f"grew by {grown:.1f} MiB")
-    return grown
+    """Run `code` with `count` in its place and the collector off; return what it prints last."""
+    imports = "import asyncio, contextvars, threading"
+    return run_with_rss(f"gc.disable()\n{imports}\ncount = {COUNT}\n{code}")
 
 
 # Runs step(0), step(1) ... each in a task begun inside the one before; the last one sets `done`.
