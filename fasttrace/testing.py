@@ -351,8 +351,8 @@ class _Tap:
 
     # -- in place of the tracer's own --------------------------------------------------------------
 
-    def swap(self) -> list[Payload]:
-        """Return what the flusher may try to send."""
+    def swap(self, aside: bool = False) -> list[Payload]:
+        """Return what the flusher may try to send; `aside` is for the tracer's own method."""
         with _taps:
             if not self._captures:  # they have ended while the flusher was on its way here
                 return self._tracer._swap()

@@ -158,3 +158,19 @@ cdef AttachNode nearest_node(object item):
             item = (<AttachNode>item).base
         else:
             return None
+
+
+def peek_active():
+    """The raw active item, untouched: for `exchange_active`."""
+    return stored_item()
+
+
+def exchange_active(item=None):
+    """Puts a raw active item in place and returns the one that was there; None means nothing active.
+
+    For code that has to leave things as it found them: what it got back is what it has to put back.
+    """
+    old = stored_item()
+    if old is not item:
+        set_active(<PyObject *>item)
+    return old
