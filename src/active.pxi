@@ -158,3 +158,8 @@ cdef AttachNode nearest_node(object item):
             item = (<AttachNode>item).base
         else:
             return None
+
+
+def attached(AttachNode below=None):
+    """The nearest node that is in place in this context, or the one next below `below`; None if there is none."""
+    return nearest_node(stored_item() if below is None else below.base)
