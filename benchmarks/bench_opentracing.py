@@ -126,7 +126,9 @@ def main() -> int:
                 worker.stop()
     listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     print(f"{machine_line()}; {listed}; {arguments.runs} runs of {arguments.rounds} rounds\n")
-    print("| scenario | native ns | face ns | ddtrace 2.21 face ns | face / native | ddtrace / face |")
+    print(
+        "| scenario | native ns | face ns | ddtrace 2.21 face ns | face / native | ddtrace / face |"
+    )
     print("|---|---:|---:|---:|---:|---:|")
     for scenario in SCENARIOS:
         figures = [

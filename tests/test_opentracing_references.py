@@ -179,12 +179,26 @@ def test_ignore_active_span(ot: Tracer) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["text", 7, object(), opentracing.SpanContext()], ids=repr)
-def test_a_parent_of_a_wrong_type(ot: Tracer, caplog: Any, wrong: Any) -> None:
+def test_a_parent_of_a_wrong_type(ot: Tracer, caplog: Any, monkeypatch: Any, wrong: Any) -> None:
     """What cannot be a parent begins a new trace, with a warning, and raises nothing."""
+    monkeypatch.setattr("fasttrace._log._last_ns", {})
     with ot.start_active_span("active"):
         span = ot.start_span("op", child_of=wrong)
         assert span._dd_span.parent_id is None
         span.finish()
+    assert type(wrong).__name__ in caplog.text
+    assert len(spans_of(ot._dd_tracer)) == 2
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, [None], [object()]], ids=repr)
+def test_references_of_a_wrong_type(ot: Tracer, caplog: Any, monkeypatch: Any, wrong: Any) -> None:
+    """What are no references are as good as none, with a warning."""
+    monkeypatch.setattr("fasttrace._log._last_ns", {})
+    with ot.start_active_span("active") as active:
+        span = ot.start_span("op", references=wrong)
+        assert span._dd_span.parent_id == active.span._dd_span.span_id
+        span.finish()
+    assert "opentracing.Reference" in caplog.text
     assert len(spans_of(ot._dd_tracer)) == 2
 
 

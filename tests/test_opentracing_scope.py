@@ -23,6 +23,12 @@ from fasttrace.opentracer.scope import ContextScopeManager
 MANAGERS = [None, ThreadLocalScopeManager, ContextVarsScopeManager]
 
 
+@pytest.fixture(autouse=True)
+def _no_warning_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test hear its warnings, whatever was said before."""
+    monkeypatch.setattr("fasttrace._log._last_ns", {})
+
+
 @pytest.fixture
 def ot(tracer: NativeTracer) -> Tracer:
     """A tracer with the default scope manager."""

@@ -73,9 +73,8 @@ def resolve(child_of: Any, references: Any) -> Origin:
         origin._descend(child_of)
     if not references:
         return origin
-    given = [references] if isinstance(references, opentracing.Reference) else list(references)
-    given = [reference for reference in given if reference.referenced_context is not None]
-    parent = None
+    given = _given(references)
+    parent: Any = None
     if child_of is None and given:
         causes = (ref for ref in given if ref.type == opentracing.ReferenceType.CHILD_OF)
         parent = next(causes, given[0])
@@ -84,6 +83,17 @@ def resolve(child_of: Any, references: Any) -> Origin:
         if reference is not parent or reference.type != opentracing.ReferenceType.CHILD_OF:
             origin._link(reference.referenced_context, str(reference.type))
     return origin
+
+
+def _given(references: Any) -> list[Any]:
+    """The references that refer to something."""
+    if isinstance(references, opentracing.Reference):
+        references = [references]
+    try:
+        return [item for item in references if item.referenced_context is not None]
+    except (AttributeError, TypeError):
+        _log.warn("opentracer_references", "references are a list of opentracing.Reference")
+        return []
 
 
 def _context_of(item: Any) -> _span.Context | None:

@@ -107,7 +107,7 @@ class ContextScopeManager(opentracing.ScopeManager):  # type: ignore[misc]
 
 
 def current() -> tuple[_span.Span | None, Any]:
-    """The active item as OpenTracing sees it: (native span, None), (None, scope) or (None, None)."""
+    """What is active as OpenTracing sees it: a native span, or a scope; the other one is None."""
     item = _span.active()  # it also leaves only what is in place
     top = _span.peek_active()
     if isinstance(top, _span.AttachNode) and isinstance(top.payload, opentracing.Scope):
@@ -116,7 +116,7 @@ def current() -> tuple[_span.Span | None, Any]:
 
 
 def as_opentracing(item: _span.Span, tracer: Any) -> Span:
-    """The OpenTracing face of a native span: the same one each time, so that it can hold baggage."""
+    """The OpenTracing face of a native span: always the same one, since it may hold baggage."""
     face = item._get_ctx_item(FACE)
     if not isinstance(face, Span):
         scope = enclosing_scope()
@@ -210,7 +210,10 @@ def _join(scope: Any, manager: Any) -> None:
 
 
 def _bridged_class(kind: type) -> type:
-    class Bridged(kind):  # type: ignore[misc, valid-type]
+    class Bridged(kind):  # type: ignore[misc]
+        _fasttrace_manager: Any
+        _fasttrace_node: AttachNode | None
+
         def close(self) -> None:
             closes = self._fasttrace_manager.active is self
             super().close()

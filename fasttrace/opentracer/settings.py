@@ -70,3 +70,20 @@ def merged(config: Mapping[str, Any] | None) -> dict[str, Any]:
                 f"known are {', '.join(DEFAULTS)}",
             )
     return result
+
+
+def port_of(value: object) -> int | None:
+    """Return the number in `value` if it can be a port, else None, with a warning if it was set."""
+    if value is None:
+        return None
+    try:
+        port = int(str(value))
+        if 0 < port < 65536:
+            return port
+    except ValueError:
+        pass
+    _log.warn(
+        "opentracer_port",
+        f"opentracer.Tracer: agent_port {value!r:.50} is no number from 1 to 65535: ignored",
+    )
+    return None

@@ -19,7 +19,7 @@ from fasttrace.opentracer import scope as scopes
 from fasttrace.opentracer.propagation import BinaryPropagator, HTTPPropagator
 from fasttrace.opentracer.references import LINK_TYPE, resolve
 from fasttrace.opentracer.scope import ContextScopeManager, Scope
-from fasttrace.opentracer.settings import ConfigException, merged, raises
+from fasttrace.opentracer.settings import ConfigException, merged, port_of, raises
 from fasttrace.opentracer.span import Span
 from fasttrace.opentracer.span_context import SpanContext
 from fasttrace.propagation.http import Propagator
@@ -49,7 +49,6 @@ class Tracer(opentracing.Tracer):  # type: ignore[misc]  # opentracing has no ty
     Raises:
         ConfigException: with DD_TESTING_RAISE set, `config` has unknown keys and `debug` on, or
             there is no service name.
-        ValueError: the agent's address in `config` is not usable.
 
     """
 
@@ -91,7 +90,7 @@ class Tracer(opentracing.Tracer):  # type: ignore[misc]  # opentracing has no ty
             tracer.set_tags(config["global_tags"])
         changes = {
             "hostname": config["agent_hostname"],
-            "port": config["agent_port"],
+            "port": port_of(config["agent_port"]),
             "https": config["agent_https"],
             "uds_path": config["uds_path"],
             "sampler": config["sampler"],
@@ -288,7 +287,9 @@ class Tracer(opentracing.Tracer):  # type: ignore[misc]  # opentracing has no ty
         propagator.inject(span_context, carrier)
 
     def extract(self, format: Any, carrier: Any) -> SpanContext:
-        """Return the span context in `carrier`; one without ids if there is none. Activates nothing.
+        """Return the span context in `carrier`; one without ids if there is none.
+
+        Nothing becomes active.
 
         Args:
             format: one of `opentracing.Format`.

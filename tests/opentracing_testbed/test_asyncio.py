@@ -228,7 +228,7 @@ def test_nested_callbacks(lab: Lab) -> None:
 
 
 def test_subtask_propagation(lab: Lab) -> None:
-    """Coroutines, tasks, callbacks and threads of asyncio inherit the active span and its baggage."""
+    """Coroutines, tasks, callbacks and `to_thread` inherit the active span and its baggage."""
 
     async def subtask(name: str) -> None:
         await asyncio.sleep(0)

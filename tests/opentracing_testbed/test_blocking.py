@@ -276,7 +276,7 @@ def test_nested_callbacks(lab: Lab, world: Any) -> None:
 
 
 def test_subtask_propagation(lab: Lab, world: Any) -> None:
-    """A subtask elsewhere begins with nothing active, and is a child once it was handed the span."""
+    """A subtask begins with nothing active, and is a child once it was handed the span."""
 
     def subtask(parent: Any) -> None:
         assert lab.tracer.active_span is None

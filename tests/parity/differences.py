@@ -32,7 +32,9 @@ SAMPLING = "comes with sampling rules"
 NATIVE = "events go into their own field as soon as the agent has said that it reads it"
 PEER = "comes with peer.service rules"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
-OT_SCOPE = "a scope ends what it began: nothing stays active behind it, and extract activates nothing"
+OT_SCOPE = (
+    "a scope ends what it began: nothing stays active behind it, and extract activates nothing"
+)
 OT_BAGGAGE = "child_of a SpanContext passes baggage on, as child_of a Span does"
 OT_LINKS = "FOLLOWS_FROM and further references become span links; the first CHILD_OF is the parent"
 OT_ACTIVE = "active_span is what a new span would have as parent, whichever API began it"

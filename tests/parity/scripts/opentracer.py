@@ -3,13 +3,12 @@
 oracle: 2.21
 """
 
-import opentracing
-from opentracing import Format
-
 import ddtrace
+import opentracing
 from ddtrace.opentracer import Tracer
 from ddtrace.opentracer.span_context import SpanContext
 from ddtrace.trace import tracer as native
+from opentracing import Format
 
 tracer = Tracer("ot-service")
 

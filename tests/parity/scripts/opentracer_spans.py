@@ -5,10 +5,9 @@ oracle: 2.21
 
 import sys
 
-from opentracing.ext import tags as ot_tags
-
 from ddtrace.opentracer import Tracer
 from ddtrace.opentracer.span_context import SpanContext
+from opentracing.ext import tags as ot_tags
 
 tracer = Tracer("ot-service")
 
