@@ -108,10 +108,10 @@ class ContextScopeManager(opentracing.ScopeManager):  # type: ignore[misc]
 
 def current() -> tuple[_span.Span | None, Any]:
     """What is active as OpenTracing sees it: a native span, or a scope; the other one is None."""
-    item = _span.active()  # it also leaves only what is in place
-    top = _span.peek_active()
-    if isinstance(top, _span.AttachNode) and isinstance(top.payload, opentracing.Scope):
+    top = _span.attached_on_top()
+    if top is not None and isinstance(top.payload, opentracing.Scope):
         return None, top.payload
+    item = _span.active()
     return (item if isinstance(item, _span.Span) else None), None
 
 
