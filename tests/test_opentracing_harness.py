@@ -27,7 +27,10 @@ from fasttrace.opentracer.scope import ContextScopeManager
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tornado 5 is older than this Python
-    from opentracing.scope_managers.tornado import TornadoScopeManager, tracer_stack_context
+    import tornado
+
+    if tornado.version_info < (6,):
+        from opentracing.scope_managers.tornado import TornadoScopeManager, tracer_stack_context
 
 API_TESTS = 25
 SCOPE_TESTS = 8
@@ -78,12 +81,6 @@ class TestApiGevent(ApiChecks):
     """With opentracing's manager for gevent."""
 
     manager = GeventScopeManager
-
-
-class TestApiTornado(ApiChecks):
-    """With opentracing's manager for tornado."""
-
-    manager = TornadoScopeManager
 
 
 class ScopeChecks(ScopeCompatibilityCheckMixin):
@@ -153,16 +150,23 @@ class TestScopesBridgedGevent(TestScopesGevent):
     manager = GeventScopeManager
 
 
-@pytest.mark.filterwarnings("ignore:StackContext is deprecated")
-class TestScopesBridgedTornado(ScopeChecks):
-    """opentracing's manager for tornado, once a Tracer has it."""
+if tornado.version_info < (6,):
 
-    manager = TornadoScopeManager
+    class TestApiTornado(ApiChecks):
+        """With opentracing's manager for tornado."""
 
-    def run_test(self, test_fn: Callable[[], None]) -> None:
-        """Run a check where tornado's own context is kept."""
-        with tracer_stack_context():
-            test_fn()
+        manager = TornadoScopeManager
+
+    @pytest.mark.filterwarnings("ignore:StackContext is deprecated")
+    class TestScopesBridgedTornado(ScopeChecks):
+        """opentracing's manager for tornado, once a Tracer has it."""
+
+        manager = TornadoScopeManager
+
+        def run_test(self, test_fn: Callable[[], None]) -> None:
+            """Run a check where tornado's own context is kept."""
+            with tracer_stack_context():
+                test_fn()
 
 
 @pytest.mark.parametrize("checks", [TestApi, TestScopes])
