@@ -9,7 +9,7 @@ PYTEST = bin/python -m pytest $(ARGS)
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-others lint bench bench-compare bench-gate debug sanitize \
+.PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-gate debug sanitize \
   soak portable cross-check clean
 
 help:  ## list the targets
@@ -41,6 +41,9 @@ bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
 
 bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPython floor in turns
 	.venv-bench/bin/python benchmarks/compare.py $(ARGS)
+
+bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the native API and ddtrace 2.21 in turns
+	.venv-bench/bin/python benchmarks/bench_opentracing.py $(ARGS)
 
 bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
 	.venv-bench/bin/python benchmarks/gate.py $(ARGS)

@@ -174,3 +174,14 @@ def exchange_active(item=None):
     if old is not item:
         set_active(<PyObject *>item)
     return old
+
+
+def attached(AttachNode below=None):
+    """The nearest node that is in place in this context, or the one next below `below`; None if there is none."""
+    return nearest_node(stored_item() if below is None else below.base)
+
+
+def attached_on_top():
+    """The node that is itself what is active; None where a span begun under it, or a Context, is."""
+    item = active_item()
+    return item if type(item) is AttachNode else None

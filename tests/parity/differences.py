@@ -32,7 +32,18 @@ SAMPLING = "comes with sampling rules"
 NATIVE = "events go into their own field as soon as the agent has said that it reads it"
 PEER = "comes with peer.service rules"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
-OPENTRACER = "comes with the OpenTracing face"
+OT_SCOPE = (
+    "a scope ends what it began: nothing stays active behind it, and extract activates nothing"
+)
+OT_BAGGAGE = "child_of a SpanContext passes baggage on, as child_of a Span does"
+OT_LINKS = "FOLLOWS_FROM and further references become span links; the first CHILD_OF is the parent"
+OT_ACTIVE = "active_span is what a new span would have as parent, whichever API began it"
+OT_PARENT = "an activated span is itself the parent of native spans, not its bare context"
+OT_CORRUPTED = "OpenTracing: a corrupted carrier raises SpanContextCorruptedException"
+OT_BINARY = "OpenTracing requires the format BINARY"
+OT_CONTEXTVARS = "the default scope manager is that of contextvars, so asyncio works"
+OT_ERROR = "the tag error marks the span; it is no tag of its own besides"
+OT_EXCEPTION = "an exception through a scope or log_kv is described as by the native API"
 AT_ONCE = "long text is cut when it is set, so it also reads back cut"
 REPAIRED = "lone surrogates are replaced; ddtrace loses the trace and raises"
 CUT = "2.x sends long text whole"
@@ -224,6 +235,67 @@ ROWS: list[Row] = [
     ),
     Row("links.events_offered", "chunk 1/*/span_events*", ANY, ABSENT, NATIVE, "4.16"),
     Row("links.events_offered", "chunk 1/*/meta/events*", ABSENT, ANY, NATIVE, "4.16"),
+    # ---- the OpenTracing face
+    Row("opentracer.extract", "*/meta/_dd.p.dm", ABSENT, "-3", NEWER, "2.21"),
+    Row("opentracer.not_finished_on_close", "said/native", "False", "True", OT_SCOPE),
+    Row("opentracer.extract_activates", "*", ANY, ANY, OT_SCOPE),
+    Row("opentracer.extract_activates", "*/meta/_dd.p.tid", ANY, ABSENT, OT_SCOPE),
+    Row("opentracer.child_of_context_baggage", "said/baggage", "'ada'", "None", OT_BAGGAGE),
+    Row("opentracer.reference*", "*child/span_links 0/*", ANY, ABSENT, OT_LINKS),
+    Row("opentracer.references_mixed", "chunk 0/span 1", ABSENT, "child below first", OT_LINKS),
+    Row("opentracer.references_mixed", "chunk 1/span 1", "child below second", ABSENT, OT_LINKS),
+    Row("opentracer.active_span_beneath_native", "said/name", "'native'", "'ot'", OT_ACTIVE),
+    Row("opentracer.activate*", "*child/service", "ot-service", "ft", OT_PARENT),
+    Row("opentracer.activate*", "*child/meta/_dd.base_service", "ft", ABSENT, OT_PARENT),
+    Row("opentracer.activate*", "*child/*/runtime-id", ABSENT, ANY, OT_PARENT),
+    Row("opentracer.activate*", "*child/*/process_id", ABSENT, ANY, OT_PARENT),
+    Row("opentracer.activate*", "*child/*/_dd.top_level", ABSENT, 1.0, OT_PARENT),
+    Row(
+        "opentracer.extract_corrupted",
+        "said/corrupted",
+        "'raised SpanContextCorruptedException'",
+        "'no exception'",
+        OT_CORRUPTED,
+    ),
+    Row(
+        "opentracer.formats",
+        "said/binary*",
+        "'no exception'",
+        "'raised UnsupportedFormatException'",
+        OT_BINARY,
+    ),
+    Row(
+        "opentracer_config.scope_manager_default",
+        "said/default",
+        "'ContextScopeManager'",
+        "'ThreadLocalScopeManager'",
+        OT_CONTEXTVARS,
+    ),
+    Row("opentracer_spans.tag_error", "said/*", "1", "0", OT_ERROR),
+    Row("opentracer_spans.tag_error", "*/error", 1, 0, OT_ERROR),
+    Row("opentracer_spans.tag_error", "*/meta/error", ABSENT, ANY, OT_ERROR),
+    Row("opentracer_spans.*", "*/metrics/error", ABSENT, 1.0, OT_ERROR),
+    Row("opentracer_spans.log_kv_kind", "said/fields", "(1, 'OSError', None)", ANY, OT_EXCEPTION),
+    Row("opentracer_spans.log_kv_kind", "*/meta/error.type", "OSError", ABSENT, OT_EXCEPTION),
+    Row("opentracer_spans.log_kv_exception", "said/fields", ANY, ANY, OT_EXCEPTION),
+    Row(
+        "opentracer_spans.log_kv_exception",
+        "*/meta/error.type",
+        "builtins.KeyError",
+        "'missing'",
+        OT_EXCEPTION,
+    ),
+    Row("opentracer_spans.log_kv_exception", "*/error.message", "'missing'", ABSENT, OT_EXCEPTION),
+    Row("opentracer_spans.log_kv_exception", "*/error.stack", ANY, ANY, OT_EXCEPTION),
+    Row("opentracer_spans.with_scope", "said/fields", ANY, ANY, OT_EXCEPTION),
+    Row(
+        "opentracer_spans.with_scope",
+        "*/meta/error.type",
+        "builtins.KeyError",
+        "'missing'",
+        OT_EXCEPTION,
+    ),
+    Row("opentracer_spans.with_scope", "*/error.stack", ANY, ANY, OT_EXCEPTION),
     # ---- not built yet
     Row("configure.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
     Row("configure.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),
@@ -242,6 +314,4 @@ ROWS: list[Row] = [
     Row("chunks.peer_*", "*/_dd.peer.service.*", ABSENT, ANY, PEER),
     Row("chunks.peer_*", "*/peer.service", ANY, "database", PEER),
     Row("chunks.peer_*", "*/peer.service", ABSENT, ANY, PEER),
-    Row("names.history", "*", ABSENT, ANY, OPENTRACER),
-    Row("names.history", "raised", ANY, "", OPENTRACER),
 ]
