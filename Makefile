@@ -9,8 +9,8 @@ PYTEST = bin/python -m pytest $(ARGS)
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-others lint bench bench-compare bench-gate debug sanitize \
-  soak portable cross-check clean
+.PHONY: help demo test test-all test-others lint bench bench-compare bench-propagation bench-gate debug \
+  sanitize soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,6 +41,9 @@ bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
 
 bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPython floor in turns
 	.venv-bench/bin/python benchmarks/compare.py $(ARGS)
+
+bench-propagation: .venv-bench/built  ## measure what writing and reading headers costs, with its peers
+	.venv-bench/bin/python benchmarks/propagation.py $(ARGS)
 
 bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
 	.venv-bench/bin/python benchmarks/gate.py $(ARGS)
