@@ -1,4 +1,4 @@
-"""Compare what it costs to write and to read the headers of a trace; print one table.
+"""Compare what headers of a trace, and requests that are traced, cost; print one table.
 
 As compare.py does with spans: each propagator in a process of its own with its default styles, all
 of them on one core in turns, the fastest burst counts, and the median over runs of ratios within
@@ -22,8 +22,6 @@ from typing import Any, NamedTuple
 import report
 from compare import PEERS, Peer, Worker, choose_core, machine_line
 
-BURST = 500  # calls in one timed burst
-
 
 class Row(NamedTuple):
     """One row of the table."""
@@ -31,7 +29,8 @@ class Row(NamedTuple):
     scenario: str
     title: str
     ddtrace_min: float  # so many times cheaper than ddtrace at least
-    otel_min: float
+    otel_min: float | None  # None: not compared
+    burst: int = 300  # calls in one timed burst
 
 
 ROWS = (
@@ -40,6 +39,8 @@ ROWS = (
     Row("extract", "extract a trace", 10, 1),
     Row("extract_baggage", "extract a trace, 2 items of baggage", 10, 1),
     Row("extract_nothing", "extract, no trace in the headers", 10, 1),
+    Row("asgi", "ASGI middleware, a whole request", 10, None, 50),
+    Row("wsgi", "WSGI middleware, a whole request", 10, None, 50),
 )
 ENVIRONMENTS = {peer.name: peer.environment for peer in PEERS}
 PROPAGATORS = tuple(
@@ -55,7 +56,9 @@ def measure(workers: list[Worker], rounds: int) -> report.Bursts:
         turn = number % len(workers)
         for row in ROWS:
             for worker in workers[turn:] + workers[:turn]:
-                cost = worker.burst_ns(row.scenario, BURST)
+                if row.scenario not in worker.hello["scenarios"]:
+                    continue
+                cost = worker.burst_ns(row.scenario, row.burst)
                 bursts[worker.peer.name].setdefault(row.scenario, []).append(cost)
     return bursts
 
@@ -67,7 +70,7 @@ def text(runs: list[report.Bursts], hellos: dict[str, Any], rounds: int) -> str:
     for row in ROWS:
         costs = [report.minimum(runs, name, row.scenario) for name in hellos]
         ratios = [cheaper(runs, name, row) for name in ("ddtrace", "otel")]
-        cells.append([row.title, *(f"{cost:,.0f}" for cost in costs), *map(_times, ratios)])
+        cells.append([row.title, *map(_ns, costs), *map(_times, ratios)])
     lines = [
         report.markdown(head, cells),
         "",
@@ -80,6 +83,10 @@ def text(runs: list[report.Bursts], hellos: dict[str, Any], rounds: int) -> str:
         versions = ", ".join(f"{key} {value}" for key, value in hello["versions"].items())
         lines.append(f"* {name}: {versions}; {hello['python']}")
     return "\n".join(lines)
+
+
+def _ns(cost: float) -> str:
+    return "-" if math.isnan(cost) else f"{cost:,.0f}"
 
 
 def _times(ratio: float) -> str:
@@ -96,6 +103,8 @@ def verdicts(runs: list[report.Bursts]) -> list[tuple[bool, str]]:
     found = []
     for row in ROWS:
         for name, least in (("ddtrace", row.ddtrace_min), ("otel", row.otel_min)):
+            if least is None:
+                continue
             got = cheaper(runs, name, row)
             claim = f"{row.title}: {got:.1f} times cheaper than {name}, at least {least:g}"
             found.append((got >= least, claim))
