@@ -52,7 +52,7 @@ class TraceMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        kind = scope["type"]
+        kind = scope.get("type")
         if kind != "http" and kind != "websocket":
             await self.app(scope, receive, send)  # lifespan
             return
