@@ -9,8 +9,8 @@ PYTEST = bin/python -m pytest $(ARGS)
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-gate debug sanitize \
-  soak portable cross-check clean
+.PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
+  bench-gate debug sanitize soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +44,9 @@ bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPytho
 
 bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the native API and ddtrace 2.21 in turns
 	.venv-bench/bin/python benchmarks/bench_opentracing.py $(ARGS)
+
+bench-propagation: .venv-bench/built  ## measure what writing and reading headers costs, with its peers
+	.venv-bench/bin/python benchmarks/propagation.py $(ARGS)
 
 bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
 	.venv-bench/bin/python benchmarks/gate.py $(ARGS)

@@ -73,10 +73,11 @@ def table(runs: list[Bursts], peers: list[str]) -> str:
             cheaper = ratio(runs, other, scenario.name, "fasttrace", scenario.name)
             cells.append(_number(cheaper, ".1f" if cheaper < 10 else ".0f"))
         rows.append(cells)
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; all columns but the first are aligned to the right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:

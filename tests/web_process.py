@@ -24,19 +24,27 @@ _STOP_TIMEOUT_S = 15.0
 class WebServer:
     """A server that serves `application`, a `module:name` of tests/web/ by default.
 
-    server: "uvicorn" or "gunicorn". env: its environment. directory: in place of tests/web/. Use
-    it as a context manager; at the end it is asked to stop, by SIGTERM, and must do so.
+    server: "uvicorn", "gunicorn", or "script", which is run as `application` PORT. env: its
+    environment. directory: in place of tests/web/. Use it as a context manager; at the end it is
+    asked to stop, by SIGTERM, and must do so.
     """
 
     def __init__(
         self, server: str, application: str, env: dict[str, str], directory: Path = APPLICATIONS
     ) -> None:
         self.port = free_ports(1)[0]
-        address = {
-            "uvicorn": ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"],
-            "gunicorn": ["--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"],
+        commands = {
+            "uvicorn": ["-m", server, "--port", str(self.port), "--log-level=warning", application],
+            "gunicorn": [
+                "-m",
+                server,
+                f"-b127.0.0.1:{self.port}",
+                "--log-level=warning",
+                application,
+            ],
+            "script": [str(directory / application), str(self.port)],
         }
-        self._command = [sys.executable, "-m", server, *address[server], application]
+        self._command = [sys.executable, *commands[server]]
         path = os.pathsep.join([str(directory), *filter(None, sys.path)])
         self._env = {**env, "PYTHONPATH": path}
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 # until it is stopped
@@ -52,22 +60,32 @@ class WebServer:
         self._log.seek(0)
         return self._log.read()
 
-    def __enter__(self) -> WebServer:
-        with tempfile.TemporaryDirectory(prefix="ft-web-") as empty:
+    def launch(self) -> None:
+        """Start the process; entering the context does it, unless it is done already."""
+        if self._process is None:
             self._process = subprocess.Popen(
-                self._command, env=self._env, cwd=empty, stdout=self._log, stderr=self._log
+                self._command,
+                env=self._env,
+                cwd=tempfile.gettempdir(),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
             )
-            deadline_s = time.monotonic() + _START_TIMEOUT_S
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", self.port), 1.0).close()
-                    return self
-                except OSError:
-                    running = self._process.poll() is None
-                    if not running or time.monotonic() > deadline_s:
-                        self._process.kill()
-                        raise RuntimeError(f"no server came up:\n{self.printed()}") from None
-                time.sleep(0.02)
+
+    def __enter__(self) -> WebServer:
+        self.launch()
+        assert self._process is not None
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+                return self
+            except OSError:
+                running = self._process.poll() is None
+                if not running or time.monotonic() > deadline_s:
+                    self._process.kill()
+                    raise RuntimeError(f"no server came up:\n{self.printed()}") from None
+            time.sleep(0.02)
 
     def __exit__(
         self,

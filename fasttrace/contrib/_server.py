@@ -6,7 +6,7 @@ reach the application.
 
 from __future__ import annotations
 
-from fasttrace import _log, _span
+from fasttrace import _log
 from fasttrace.contrib._query import redactor
 from fasttrace.propagation.http import HTTPPropagator, Propagator
 from fasttrace.tracer import tracer as default_tracer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fasttrace._span import Span
+    from fasttrace._span import Context, Span
     from fasttrace.tracer import Tracer
 
 METHOD = "http.method"
@@ -62,10 +62,11 @@ class Server:
         self.redact = redactor(config.http_query_secrets) if config.http_query_string else None
         self.modify = span_modifier
 
-    def begin(self, headers: Any, resource: str) -> Span:
+    def begin(self, headers: Any, resource: str) -> tuple[Span, Span | Context | None]:
         """Start the span of a request, active, in the trace that `headers` name.
 
-        A trace that is active already is left only for another one in the headers.
+        A trace that is active already is left only for another one in the headers. Returns the
+        span and what was active before, for `restore_active`.
         """
         tracer = self.tracer
         context = self._extract(headers)
@@ -79,7 +80,7 @@ class Server:
         span = tracer.trace(self._name, self._service, resource, "web")
         for key, value in self._tags:
             span.set_tag(key, value)
-        return span
+        return span, active
 
     def full_url(self, url: str, query: str) -> str:
         """Return the value of http.url: no user or password, no secrets in the query string."""
@@ -116,18 +117,10 @@ def set_route(span: Span, resource: str, method: str, route: str) -> None:
         span.resource = f"{method} {route}"
 
 
-def peek_active(tracer: Tracer) -> Any:
-    """What is active now, for `restore_active`."""
-    return _span.peek_active() if tracer._provider is None else tracer._provider.active()
-
-
-def restore_active(tracer: Tracer, before: Any) -> None:
+def restore_active(tracer: Tracer, before: Span | Context | None) -> None:
     """Make active what was before a request, whatever the request has left open."""
     try:
-        if tracer._provider is None:
-            _span.exchange_active(before)
-        else:
-            tracer._provider.activate(before)
+        tracer.context_provider.activate(before)
     except Exception as failure:
         complain(failure)
 

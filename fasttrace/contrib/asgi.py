@@ -52,12 +52,10 @@ class TraceMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        kind = scope["type"]
+        kind = scope.get("type")
         if kind != "http" and kind != "websocket":
             await self.app(scope, receive, send)  # lifespan
             return
-        tracer = self._server.tracer
-        before = _server.peek_active(tracer)
         try:
             exchange = _Exchange(self._server, scope, send)
         except Exception as failure:
@@ -71,7 +69,7 @@ class TraceMiddleware:
             raise
         finally:  # also when the server cancels a request nobody waits for: no error
             exchange.end()
-            _server.restore_active(tracer, before)
+            _server.restore_active(self._server.tracer, exchange.before)
 
 
 class _Exchange:
@@ -79,7 +77,7 @@ class _Exchange:
 
     __slots__ = (
         *("_done", "_method", "_resource", "_routed", "_scope", "_send", "_server", "_span"),
-        *("_status", "_trailers"),
+        *("_status", "_trailers", "before"),
     )
 
     def __init__(self, server: _server.Server, scope: Scope, send: Send) -> None:
@@ -91,7 +89,8 @@ class _Exchange:
         socket = scope["type"] == "websocket"
         self._method = method = "websocket" if socket else scope["method"]
         self._resource = resource = f"{method} {scope['path']}"
-        self._span = span = server.begin(scope.get("headers") or (), resource)
+        span, self.before = server.begin(scope.get("headers") or (), resource)
+        self._span = span
         try:
             if socket:
                 span.set_tag("http.upgraded", "websocket")

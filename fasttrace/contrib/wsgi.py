@@ -54,9 +54,8 @@ class TraceMiddleware:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
-        before = _server.peek_active(self._server.tracer)
         try:
-            exchange = _Exchange(self._server, environ, start_response, before)
+            exchange = _Exchange(self._server, environ, start_response)
         except Exception as failure:
             _server.complain(failure)
             return self.app(environ, start_response)
@@ -78,27 +77,23 @@ class _Exchange:
     )
 
     def __init__(
-        self,
-        server: _server.Server,
-        environ: Environ,
-        start_response: Callable[..., Any],
-        before: object,
+        self, server: _server.Server, environ: Environ, start_response: Callable[..., Any]
     ) -> None:
         self._server = server
         self._environ = environ
         self._start_response = start_response
-        self._before = before
         self._thread = get_ident()
         self._status: str | None = None
         self._mounted_at: str = environ.get("SCRIPT_NAME", "")
         self._method = method = environ["REQUEST_METHOD"]
         path = _as_text(self._mounted_at + environ.get("PATH_INFO", ""))
         self._resource = resource = f"{method} {path}"
-        self._span: Span | None = server.begin(environ, resource)
+        span, self._before = server.begin(environ, resource)
+        self._span: Span | None = span
         try:
-            self._set_request_tags(self._span, environ)
+            self._set_request_tags(span, environ)
             if server.modify is not None:
-                server.modify(self._span, environ)
+                server.modify(span, environ)
         except Exception as failure:
             _server.complain(failure)
 
