@@ -38,6 +38,7 @@ if TYPE_CHECKING:
             """The pieces of the body, in order."""
 
 
+AGENT_MAX_BYTES = 25 << 20  # of a body; an agent refuses more
 _RETRIED_STATUS = (408, 429, 503)  # the agent has refused before it read the traces
 _UNKNOWN_ENDPOINT_STATUS = (404, 415)
 _DISCOVERY_INTERVAL_NS = 60_000_000_000
@@ -97,7 +98,10 @@ class AgentExporter:
         parts: list[Part] = []
         while bodies:
             body = bodies[0]
-            result = self._post("/v0.4/traces", [body.data], body.trace_count, deadline_ns)
+            if len(body.data) > AGENT_MAX_BYTES:  # one trace, whose strings v0.5 held only once
+                result = ExportResult("chunk_too_large", detail=f"{len(body.data)} bytes of v0.4")
+            else:
+                result = self._post("/v0.4/traces", [body.data], body.trace_count, deadline_ns)
             if result.status == "retry":
                 break
             parts.append(Part(result, body.span_count, body.trace_count, len(body.data)))

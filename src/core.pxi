@@ -51,7 +51,8 @@ cdef class TracerCore:
         self.partial_min_spans = 300
         self.open_max = 1_000_000
         self.traceback_max_frames = 30
-        self.buffer_max_bytes = self.payload_max_bytes = 20 << 20
+        self.buffer_max_bytes = 20 << 20
+        self.payload_max_bytes = self.buffer_max_bytes - PAYLOAD_HEADER_BYTES
         self.version = 4
         self.full = []
         self.dropped = {}
@@ -128,7 +129,8 @@ cdef class TracerCore:
         """Bounds; `partial_min_spans` 0 turns partial flush off up to the agent's own limits."""
         self.partial_min_spans = min(partial_min_spans or CHUNK_MAX_SPANS, CHUNK_MAX_SPANS)
         self.buffer_max_bytes = buffer_max_bytes
-        self.payload_max_bytes = min(payload_max_bytes, buffer_max_bytes)
+        payload_max_bytes = max(min(payload_max_bytes, buffer_max_bytes), PAYLOAD_HEADER_BYTES)
+        self.payload_max_bytes = payload_max_bytes - PAYLOAD_HEADER_BYTES
         self.open_max = open_max
         self.traceback_max_frames = traceback_max_frames
 

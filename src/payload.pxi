@@ -3,6 +3,7 @@
 cdef enum:
     PAYLOAD_MAX_CHUNKS = 400_000     # the agent refuses arrays of more than 500,000 elements
     PAYLOAD_MAX_STRINGS = 400_000
+    PAYLOAD_HEADER_BYTES = 16        # at most, beside the chunks and the strings themselves
     BUFFER_KEEP_BYTES = 8 << 20      # a buffer up to this size is used again
 
 cdef struct StringSlot:

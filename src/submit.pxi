@@ -95,6 +95,8 @@ cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial)
     cdef list links = []
     cdef Py_ssize_t i
     cdef uint32_t n = <uint32_t>len(spans)
+    if n > PAYLOAD_MAX_CHUNKS:
+        return refuse_chunk(core, n, 0, "chunk_too_large", "more than an agent takes in one array")
     saved = []
     for i in range(len(spans) - 1, -1, -1):
         at = <PyObject *>spans[i]
@@ -146,7 +148,8 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         size = payload.size() - before - strings_before
         if not put_back(core, payload, before, strings_before, count_before):
             return refuse_chunk(core, n, size, "chunk_too_large",
-                                "larger than a payload may be (%d bytes)" % core.payload_max_bytes)
+                                "larger than a payload may be (%d bytes)"
+                                % (core.payload_max_bytes + PAYLOAD_HEADER_BYTES))
         return put_chunk(core, segment, head, n, partial)
     waiting = core.full_bytes + core.flying_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):

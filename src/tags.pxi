@@ -139,12 +139,12 @@ cdef int tags_put_any(TagBlock **slot, PyObject *key, uint64_t kind, TagValue va
     cdef Tag old
     try:
         at = tags_find(block, key)
+        if at < 0 and block.used >= TAGS_MAX:
+            warn("tag_count", "a span holds at most %d tags: further ones are ignored" % TAGS_MAX)
+            if kind == TAG_TEXT:
+                decref(value.text)
+            return 0
         if at < 0 and block.used == block.room:
-            if block.used >= TAGS_MAX:
-                warn("tag_count", "a span holds at most %d tags: further ones are ignored" % TAGS_MAX)
-                if kind == TAG_TEXT:
-                    decref(value.text)
-                return 0
             block = slot[0] = tags_grow(block)
         if at < 0 and block.index != NULL:
             (<dict>block.index)[<object>key] = block.used

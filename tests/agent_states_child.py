@@ -1,13 +1,15 @@
 """The application of the agent state tests, in a process of its own.
 
-Reads one line of JSON from standard input: `mode` ("load" or "exit"), `resolver`, `config` (of the
-tracer) and `load_s`. Prints one line of JSON when it wants the agent to get well, and one at the
-end. A further line of input says that the agent is well.
+Reads one line of JSON from standard input: `mode` ("load", "exit" or "leak"), `resolver`, `config`
+(of the tracer), `load_s` and `traces` (of a leak run). Under load it prints a line when it wants
+the agent to get well, and is told by a line of input that it is. Prints a line of JSON at the end.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -102,6 +104,27 @@ def run_load() -> None:
     wait_until_delivered(deadline)
 
 
+def trimmed_mib() -> float:
+    """Resident memory after the allocator has given back what it can: what is left is in use."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return rss_mib()
+
+
+def run_for_leaks() -> None:
+    """Finish many traces, and see how much memory the last two thirds of them have cost."""
+    count = order["traces"]
+    for number in range(count):
+        one_trace(f"0-{number}", 0)
+        if number % 50 == 0:
+            time.sleep(0.002)  # lets the flusher have a turn
+        if number == count // 3:
+            third_mib = trimmed_mib()
+    report["grown_mib"] = trimmed_mib() - third_mib
+
+
 def wait_until_delivered(deadline: float) -> None:
     """Wait until the tracer has nothing to send."""
     while time.monotonic() < deadline:
@@ -113,6 +136,8 @@ def wait_until_delivered(deadline: float) -> None:
 
 if order["mode"] == "load":
     run_load()
+elif order["mode"] == "leak":
+    run_for_leaks()
 else:
     for number in range(50):
         one_trace(f"0-{number}", 0)

@@ -102,7 +102,7 @@ def answering(*answers: bytes) -> Behaviour:
 
 
 class FaultServer:
-    """Listens on a loopback port (0: a free one), or on the Unix socket at `path`.
+    """Listens on a port (0: a free one) of a loopback address, or on the Unix socket at `path`.
 
     Use it in a `with`.
     """
@@ -113,6 +113,7 @@ class FaultServer:
         path: str | None = None,
         tls: ssl.SSLContext | None = None,
         port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         self._behave = behave
         self._tls = tls
@@ -121,9 +122,11 @@ class FaultServer:
         self.stopping = threading.Event()
         self._peers: list[socket.socket] = []
         if path is None:
-            self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, port), family=family, backlog=64)
             self.port = self._listener.getsockname()[1]
-            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+            shown = f"[{host}]" if ":" in host else host
+            self.url = f"{'https' if tls else 'http'}://{shown}:{self.port}"
         else:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(path)

@@ -28,7 +28,7 @@ SPANS_PER_S = float(os.environ.get("FASTTRACE_SOAK_SPANS_PER_S", "3000"))
 UP_S = (5.0, min(40.0, SECONDS / 5))  # how long the agent lives
 AWAY_S = (0.1, 8.0)  # how long it is away
 MAX_SLOPE_MIB_PER_MIN = 0.5  # of a run of several minutes
-WARM_UP = 0.25  # share of the run that does not count for the slope
+WARM_UP = 0.4  # share of the run that does not count for the slope: the heap takes its shape
 
 
 class MortalAgent:
