@@ -16,7 +16,7 @@ from fasttrace.provider import DefaultContextProvider
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from fasttrace._span import Context, Span
@@ -86,8 +86,19 @@ class Tracer(_span.TracerCore):
             config.payload_max_bytes,
             traceback_max_frames=config.traceback_max_frames,
         )
+        self._apply_sampling()
         self._apply_hooks()
         self._apply_tags()
+
+    def _apply_sampling(self) -> None:
+        config = self._config
+        rules: list[dict[str, Any]] = []
+        spans: list[dict[str, Any]] = []
+        if config.sampling_rules or config.span_sampling_rules or config.sample_rate is not None:
+            rules, spans = load("fasttrace.sampling").compiled(config)
+        self._set_sampling(
+            rules, config.rate_limit, spans, config.tail_max_spans, config.tail_max_bytes
+        )
 
     def _apply_hooks(self) -> None:
         # Tracer-wide tags that do something beyond being there do it to each span.
@@ -152,6 +163,10 @@ class Tracer(_span.TracerCore):
         wrap_executor: Callable[..., Any] | None = None,
         writer: object = None,
         appsec_standalone_enabled: bool | None = None,
+        sampling_rules: str | Sequence[Mapping[str, Any]] | None = None,
+        span_sampling_rules: str | Sequence[Mapping[str, Any]] | None = None,
+        sample_rate: float | None = None,
+        rate_limit: int | None = None,
     ) -> None:
         """Change settings; None leaves one as it is. Any change turns a disabled tracer on.
 
@@ -168,6 +183,10 @@ class Tracer(_span.TracerCore):
             dogstatsd_url: address of DogStatsD.
             api_version: "v0.4" or "v0.5".
             partial_flush_enabled, partial_flush_min_spans: see `Config`.
+            sampling_rules, span_sampling_rules: replace the rules, from the next decision on; lists of
+                dicts, or JSON as in the environment. An empty list: no rules.
+            sample_rate: share of traces kept where no rule matches, 0.0 to 1.0.
+            rate_limit: most traces a second that rules keep; negative: no limit.
             wrap_executor: called as f(tracer, function, args, kwargs, name, service=, resource=,
                 span_type=) in place of plain functions that are wrapped.
 
@@ -188,6 +207,10 @@ class Tracer(_span.TracerCore):
             "api_version": api_version,
             "partial_flush_enabled": partial_flush_enabled,
             "partial_flush_min_spans": partial_flush_min_spans,
+            "sampling_rules": sampling_rules,
+            "span_sampling_rules": span_sampling_rules,
+            "sample_rate": sample_rate,
+            "rate_limit": rate_limit,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         if settings is not None and settings.get("FILTERS") is not None:
