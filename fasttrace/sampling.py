@@ -1,8 +1,8 @@
 """Reading sampling rules: from JSON or from the program, into what the compiled core takes.
 
-The fields are those of ddtrace 4.16 (`DD_TRACE_SAMPLING_RULES`, `DD_SPAN_SAMPLING_RULES`), and those
-of tail keep. A rule that cannot be read is left out with one warning, which names the setting, the
-rule and what was expected; so is a rule with a key that is not known, because without the condition
+The fields are those of ddtrace 4.16 (`DD_TRACE_SAMPLING_RULES`, `DD_SPAN_SAMPLING_RULES`) and
+those of tail keep. A rule that cannot be read is left out with one warning, which names the
+setting, the rule and what was expected. So is a rule with an unknown key: without the condition
 that the key may have been it would match traces it was not meant for. The other rules apply.
 """
 
@@ -31,7 +31,7 @@ class _Wrong(ValueError):
 
 
 def compiled(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rules of `config` for traces and for spans, as `TracerCore._set_sampling` takes them.
+    """Return the rules for traces and for spans, as `TracerCore._set_sampling` takes them.
 
     The sample rate is the last rule for traces and matches what no other does.
     """

@@ -183,7 +183,7 @@ class Tracer(_span.TracerCore):
             dogstatsd_url: address of DogStatsD.
             api_version: "v0.4" or "v0.5".
             partial_flush_enabled, partial_flush_min_spans: see `Config`.
-            sampling_rules, span_sampling_rules: replace the rules, from the next decision on; lists of
+            sampling_rules, span_sampling_rules: replace the rules for later decisions; lists of
                 dicts, or JSON as in the environment. An empty list: no rules.
             sample_rate: share of traces kept where no rule matches, 0.0 to 1.0.
             rate_limit: most traces a second that rules keep; negative: no limit.

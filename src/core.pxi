@@ -194,7 +194,8 @@ cdef class TracerCore:
 
     cdef int note_sampling(self) except -1:
         """What follows from the rules and the rest of the configuration."""
-        self.tail = self.rules is not None and self.rules.keeps_late
+        # What is held for rules that are gone must still be given back.
+        self.tail = (self.rules is not None and self.rules.keeps_late) or self.tail_spans > 0
         self.screens = self.tail or self.span_rules is not None
         self.discards_early = self.rules is not None and self.rules.discards and not self.tail \
             and self.span_rules is None and not self.filters

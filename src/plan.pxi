@@ -150,7 +150,8 @@ cdef bint plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) e
                 plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
             return False
         if state.rule is not None and segment.root == <PyObject *>span and state.parent_tag is None \
-                and state.source == DECIDED_HERE and state.mechanism == state.rule.mechanism and plan_rule(plan, state, state.rule):
+                and state.source == DECIDED_HERE and state.mechanism == state.rule.mechanism \
+                and plan_rule(plan, state, state.rule):
             return True
     plan_number(plan, TEXT_PRIORITY, state.priority)
     if state.mechanism == MECHANISM_DEFAULT:

@@ -299,6 +299,12 @@ cdef object root_tag(Span root, str key):
         if at >= 0:
             tag = &root._tags.tags[at]
             return <object>tag.value.text if tag.kind == TAG_TEXT else tag_number(tag)
+    if segment.state.propagated is not None:     # of a context from outside: the first span has them all
+        found = static_find(segment.state.propagated, key)
+        if found != NULL:
+            return <object>found
+    if is_plain_key(root, <PyObject *>key):
+        return None
     if not root._flags & SPAN_OWNS_STATIC:
         found = static_find(profile.tags, key)
         if found == NULL and root._flags & SPAN_INHERITS and segment.state.inherited is not None:

@@ -38,8 +38,6 @@ cdef class Segment:
                     at[0] = self.sibling
                     break
                 at = &(<Segment>at[0]).sibling
-        if self.tail_spans and self.core is not None:
-            tail_release(self.core, self)
 
 
 cdef Segment new_segment(TracerCore core, TraceState state):
@@ -355,14 +353,15 @@ ctypedef int (*quiet_submit)(TracerCore, Segment, PyObject *, uint32_t, bint) no
 ctypedef bint (*quiet_tail)(TracerCore, Segment) noexcept
 
 
-cdef bint segment_waits(TracerCore core, Segment segment) noexcept:
+cdef bint segment_waits(TracerCore core, Segment segment, bint partial) noexcept:
     """Whether finished spans wait for the end of their trace, so that a rule can still keep it."""
-    cdef int waits
-    if not core.is_enabled or segment.finished >= CHUNK_MAX_SPANS:
-        return False
-    waits = <int>(<quiet_tail>tail_holds)(core, segment)
-    if waits < 0:
-        warn("internal", "a trace could not be held: %s" % take_error())
+    cdef int waits = 0
+    if partial and core.is_enabled and segment.finished < CHUNK_MAX_SPANS:
+        waits = <int>(<quiet_tail>tail_holds)(core, segment)
+        if waits < 0:
+            warn("internal", "a trace could not be held: %s" % take_error())
+    if waits <= 0:
+        tail_release(core, segment)
     return waits > 0
 
 
@@ -371,10 +370,8 @@ cdef void segment_flush(Segment segment, bint partial) noexcept:
     cdef TracerCore core = segment.core
     cdef uint32_t n = segment.finished
     cdef PyObject *head
-    if FT_UNLIKELY(core.tail):
-        if partial and segment_waits(core, segment):
-            return
-        tail_release(core, segment)
+    if FT_UNLIKELY(core.tail) and segment_waits(core, segment, partial):
+        return
     if partial:
         head = segment_detach_finished(segment)
     else:

@@ -59,9 +59,9 @@ cdef class TraceState:
     cdef bint has_priority
     cdef int priority                    # sampling priority, if has_priority
     cdef int mechanism                   # MECHANISM_*: number in `_dd.p.dm`
-    cdef int source                      # DECIDED_*, if has_priority
-    cdef int discarded                   # *DISCARDED*; counts while the priority is one of rejection
-    cdef bint is_known                   # the decision left in headers or a chunk: too late for tail keep
+    cdef unsigned char source            # DECIDED_*, if has_priority
+    cdef unsigned char discarded         # *DISCARDED*; counts while the priority is one of rejection
+    cdef unsigned char is_known          # the decision left in headers or a chunk: too late for tail keep
     cdef SampleRule rule                 # rule or agent's rate that decided, or None
     cdef double limit                    # share the limiter let through; negative: it was not asked
     cdef PyObject *segments              # borrowed: first live Segment of this trace

@@ -38,7 +38,7 @@ cdef bint tail_keep(TracerCore core, Segment segment) except -1:
     """Keeps a rejected trace if a rule wants it for its end; whether it is kept."""
     cdef TraceState state = segment.state
     cdef SampleRule rule
-    if state.is_known or state.priority > 0:
+    if state.is_known or state.priority > 0 or core.rules is None:
         return state.priority > 0
     rule = tail_rule(core, segment)
     if rule is None or not is_slow_or_failed(rule, segment):
@@ -59,7 +59,7 @@ cdef bint tail_holds(TracerCore core, Segment segment) except -1:
     """Whether finished spans of an unfinished trace wait for its end."""
     cdef TraceState state = segment.state
     decide(core, segment)
-    if state.is_known or state.priority > 0 or tail_keep(core, segment) or tail_rule(core, segment) is None:
+    if state.is_known or core.rules is None or tail_keep(core, segment) or tail_rule(core, segment) is None:
         return False
     if segment.root == NULL or (<Span>segment.root)._flags & SPAN_FINISHED:
         return False                             # nothing new will be known
