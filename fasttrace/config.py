@@ -186,7 +186,7 @@ FIELDS: tuple[Field, ...] = (
           _parse.headers, "More headers of each request, for tests."),
     Field("stats_enabled", False, "bool",
           ("DD_TRACE_STATS_COMPUTATION_ENABLED", "DD_TRACE_COMPUTE_STATS"), _bool,
-          "Whether trace statistics are computed here; not supported yet."),
+          "Whether traces are counted here, if the agent can do without; see docs/sampling.md."),
     # life and death of the process
     Field("exit_timeout_s", 2.0, "seconds", ("FASTTRACE_EXIT_TIMEOUT_SECONDS",),
           _parse.number(0.0, 3600.0), "Longest delay of the process's exit (ddtrace: 5)."),

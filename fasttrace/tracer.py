@@ -72,6 +72,7 @@ class Tracer(_span.TracerCore):
 
     def _start_sending(self) -> None:
         """Have what is finished from now on sent to the configured agent."""
+        self._set_stats(None)  # until the agent has said that it takes them
         self._flusher = Flusher(self, None, self._config)
         self._on_first_chunk = self._flusher.start
         self._set_native_events(self._config.native_span_events)  # else as this agent likes it
@@ -175,6 +176,7 @@ class Tracer(_span.TracerCore):
 
         Args:
             context_provider: where the active span is kept.
+            compute_stats_enabled: whether traces are counted here, if the agent can do without.
             trace_processors: filters that see every finished chunk; replaces the earlier ones.
             settings: `{"FILTERS": [...]}`, the older way to give `trace_processors`.
             enabled: whether spans are recorded.
@@ -198,7 +200,7 @@ class Tracer(_span.TracerCore):
         del given["self"]
         if all(value is None for value in given.values()):
             return
-        for name in ("sampler", "writer", "compute_stats_enabled"):
+        for name in ("sampler", "writer"):
             if given[name]:
                 _log.warn(f"configure_{name}", f"Tracer.configure: {name} has no effect here")
         changes = {
@@ -211,6 +213,7 @@ class Tracer(_span.TracerCore):
             "span_sampling_rules": span_sampling_rules,
             "sample_rate": sample_rate,
             "rate_limit": rate_limit,
+            "stats_enabled": compute_stats_enabled,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         if settings is not None and settings.get("FILTERS") is not None:
@@ -224,7 +227,9 @@ class Tracer(_span.TracerCore):
             self._provider = context_provider if own else None
         if changes:
             self._config = self._config.replace(**changes)
-            if "agent_url" in changes:  # what is buffered still goes to the agent it was meant for
+            if (
+                "agent_url" in changes or "stats_enabled" in changes
+            ):  # what is buffered still goes to the agent it was meant for
                 self._flusher.stop(self._config.exit_timeout_s)
                 self._start_sending()
             self._apply_config()

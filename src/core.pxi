@@ -23,6 +23,9 @@ cdef class TracerCore:
     cdef uint64_t tail_spans_max, tail_spans     # finished spans held for tail keep: bound, now
     cdef size_t tail_bytes_max, tail_bytes       # their estimated size
     cdef uint64_t tail_kept, tail_overflowed, tail_limited   # traces
+    cdef StatsTable table            # statistics being counted; None: the agent counts
+    cdef bint drops_p0               # rejected chunks that were counted are not sent
+    cdef uint32_t p0_traces, p0_spans    # left out since the last payload was taken
     cdef list filters                # TraceFilter objects
     cdef list start_hooks            # called with each new span
     cdef dict service_mapping        # service -> service, or None
@@ -196,10 +199,42 @@ cdef class TracerCore:
         """What follows from the rules and the rest of the configuration."""
         # What is held for rules that are gone must still be given back.
         self.tail = (self.rules is not None and self.rules.keeps_late) or self.tail_spans > 0
-        self.screens = self.tail or self.span_rules is not None
+        self.screens = self.tail or self.span_rules is not None or self.table is not None
         self.discards_early = self.rules is not None and self.rules.discards and not self.tail \
             and self.span_rules is None and not self.filters
         return 0
+
+    def _set_stats(self, interval_ns, kinds=(), peer_tags=(), bint drop=False) -> None:
+        """Counts spans of chunks from now on, in intervals of `interval_ns`; None: no more.
+
+        kinds: values of span.kind that count; peer_tags: tags that tell apart the peers of clients, producers and
+        consumers. drop: whether rejected chunks are then left out. What was counted so far stays.
+        """
+        cdef StatsTable table = None
+        if interval_ns is not None:
+            table = StatsTable.__new__(StatsTable)
+            table.interval_ns = interval_ns
+            table.kinds = frozenset(kinds)
+            table.peer_tags = tuple(sorted(peer_tags))
+            table.peer_kinds = frozenset(("client", "producer", "consumer"))
+            table.buckets = self.table.buckets if self.table is not None \
+                and self.table.interval_ns == table.interval_ns else {}
+        if (table is None) != (self.table is None) and self.filling is not None:
+            # A payload says of all its chunks whether they were counted.
+            self.full.append(self.filling)
+            self.full_bytes += self.filling.size()
+            self.filling = None
+        self.table = table
+        self.drops_p0 = drop and table is not None
+        self.note_sampling()
+
+    def _take_stats(self, before_ns) -> list:
+        """What was counted in intervals that ended before `before_ns` (wall clock): (start_ns, groups) pairs.
+
+        A group is (key, hits, top-level hits, errors, duration_ns, sketch of the successful, sketch of the failed); its
+        key (name, service, resource, type, status code, synthetic, kind, whether a trace root, peer tags or None).
+        """
+        return [] if self.table is None else take_stats(self.table, before_ns)
 
     def _decide(self, span) -> None:
         """Takes the sampling decision of the span's trace now."""
@@ -210,8 +245,8 @@ cdef class TracerCore:
 
     @property
     def _buffered_bytes(self) -> int:
-        """Encoded bytes waiting to be sent."""
-        return self.waiting_bytes()
+        """Encoded bytes waiting to be sent, and one for statistics that are."""
+        return self.waiting_bytes() + (self.table is not None and len(self.table.buckets) > 0)
 
     cdef size_t waiting_bytes(self) noexcept:
         return self.full_bytes + (self.filling.size() if self.filling is not None else 0)
@@ -227,6 +262,10 @@ cdef class TracerCore:
         if self.filling is not None:
             payloads.append(self.filling)
             self.filling = None
+        if payloads:
+            (<Payload>payloads[0]).p0_traces += self.p0_traces
+            (<Payload>payloads[0]).p0_spans += self.p0_spans
+            self.p0_traces = self.p0_spans = 0
         for payload in payloads:
             self.buffered_count -= (<Payload>payload).unsettled()
             self.in_flight_count += (<Payload>payload).unsettled()
@@ -347,6 +386,9 @@ cdef class TracerCore:
         self.sent_count = self.unconfirmed_count = self.abandoned_count = self.open_count = 0
         self.unrecorded_count = 0
         self.sent_traces = self.sent_bytes = 0
+        if self.table is not None:
+            self.table.buckets = {}
+        self.p0_traces = self.p0_spans = 0
         self.tail_spans = self.tail_bytes = self.tail_kept = self.tail_overflowed = self.tail_limited = 0
         self.dropped = {}
         self._refused = {}

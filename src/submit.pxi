@@ -33,14 +33,35 @@ cdef int submit_screened(TracerCore core, Segment segment, PyObject *head, uint3
         if not partial:
             tail_keep(core, segment)
         state.is_known = True
-    if state.priority > 0:
-        return put_chunk(core, segment, head, n, n if partial else 0)
-    if state.discarded:
+    if state.priority <= 0 and state.discarded:
         core.held_count -= n
         return core.drop("discarded", n)
+    if core.table is not None:
+        count_chunk(core.table, segment, head)
+        if not core._flusher_running:
+            start_flusher(core)
+    if state.priority > 0:
+        return put_chunk(core, segment, head, n, n if partial else 0)
     if core.span_rules is not None:
         singles = sample_spans(core.span_rules, head)
-    return put_chunk(core, segment, head, n, n if partial else 0)
+    if not core.drops_p0 or has_error(head):
+        return put_chunk(core, segment, head, n, n if partial else 0)
+    core.p0_spans += n - singles
+    core.held_count -= n - singles
+    core.drop("p0", n - singles)
+    if singles == 0:
+        core.p0_traces += 1
+        return 0
+    return submit_list(core, segment, [span for span in finished_spans(head) if (<Span>span)._flags & SPAN_SINGLE],
+                       partial, False)
+
+
+cdef bint has_error(PyObject *at) noexcept:
+    while at != NULL:
+        if (<Span>at)._flags & (SPAN_FINISHED | SPAN_ERROR) == SPAN_FINISHED | SPAN_ERROR:
+            return True
+        at = (<Span>at)._next
+    return False
 
 
 cdef uint32_t sample_spans(RuleSet rules, PyObject *at) except? 0:
@@ -176,6 +197,7 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     core.filling = None
     if FT_UNLIKELY(starts):
         payload = new_payload(core.version, &core.spare)
+        payload.stats_computed = core.table is not None
     before = payload.body.used
     strings_before = payload.strings.used
     count_before = payload.string_count
@@ -209,11 +231,19 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         core.full_bytes += payload.size()
     if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
         core._wake.raise_flag()
-    if FT_UNLIKELY(starts and not core._flusher_running and core._on_first_chunk is not None):
-        try:
-            core._on_first_chunk()
-        except BaseException as exc:
-            warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
+    if FT_UNLIKELY(starts and not core._flusher_running):
+        start_flusher(core)
+    return 0
+
+
+cdef int start_flusher(TracerCore core) except -1:
+    """Has somebody send what there is now."""
+    if core._on_first_chunk is None:
+        return 0
+    try:
+        core._on_first_chunk()
+    except BaseException as exc:
+        warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
     return 0
 
 
