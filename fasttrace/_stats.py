@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import time
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from fasttrace._http import HttpClient, NoResponse, Target
 from fasttrace._span import monotonic_ns

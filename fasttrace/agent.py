@@ -276,7 +276,7 @@ def _constant_headers(config: Config) -> list[str]:
 
 
 def _payload_headers(payload: object) -> list[str]:
-    """Return the header lines about statistics: whether we count, and what is therefore left out."""
+    """Return the headers about statistics: whether we count, and what is therefore left out."""
     if not getattr(payload, "stats_computed", False):
         return []
     lines = ["Datadog-Client-Computed-Stats: true"]
