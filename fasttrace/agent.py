@@ -51,6 +51,7 @@ class AgentExporter:
         self._max_bytes = config.payload_max_bytes
         self._shown_url = without_password(config.agent_url)
         self._headers = _constant_headers(config)
+        self._of_payload: list[str] = []
         self._client: HttpClient | None = None
         self._address_error = ""
         self._only_v04 = False
@@ -71,6 +72,7 @@ class AgentExporter:
         The time includes name look-up, connecting, sending and the reply. Never raises.
         """
         deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
+        self._of_payload = _payload_headers(payload)
         try:
             return self._export(payload, trace_count, deadline_ns)
         except Exception as error:
@@ -133,6 +135,7 @@ class AgentExporter:
         length = sum(memoryview(piece).nbytes for piece in body)
         headers = [
             *self._headers,
+            *self._of_payload,
             f"Content-Length: {length}",
             f"X-Datadog-Trace-Count: {trace_count}",
         ]
@@ -273,6 +276,18 @@ def _constant_headers(config: Config) -> list[str]:
         for name, value in more.items()
         if is_header_name(name) and is_header_value(value)
     ]
+    return lines
+
+
+def _payload_headers(payload: object) -> list[str]:
+    """Return the headers about statistics: whether we count, and what is therefore left out."""
+    if not getattr(payload, "stats_computed", False):
+        return []
+    lines = ["Datadog-Client-Computed-Stats: true"]
+    for name in ("traces", "spans"):
+        count = getattr(payload, f"p0_{name}", 0)
+        if count:
+            lines.append(f"Datadog-Client-Dropped-P0-{name.capitalize()}: {count}")
     return lines
 
 

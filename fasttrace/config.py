@@ -103,9 +103,14 @@ FIELDS: tuple[Field, ...] = (
           "Share of traces kept where no rule matches. Then OTEL_TRACES_SAMPLER and its _ARG."),
     Field("rate_limit", 100, "traces/s", ("DD_TRACE_RATE_LIMIT",), _parse.integer(),
           "Most traces a second that sampling rules keep; negative: no limit."),
-    Field("sampling_rules", "", "JSON", ("DD_TRACE_SAMPLING_RULES",), _text, "Sampling rules."),
-    Field("span_sampling_rules", "", "JSON", ("DD_SPAN_SAMPLING_RULES",), _text,
+    Field("sampling_rules", "", "JSON or list", ("DD_TRACE_SAMPLING_RULES",), _text,
+          "Which traces are kept; the first rule that matches counts."),
+    Field("span_sampling_rules", "", "JSON or list", ("DD_SPAN_SAMPLING_RULES",), _text,
           "Rules for single spans of dropped traces. Then the file DD_SPAN_SAMPLING_RULES_FILE."),
+    Field("tail_max_spans", 100_000, "spans", ("FASTTRACE_TAIL_MAX_SPANS",), _parse.integer(0),
+          "Most finished spans held for rules that keep traces by how they end."),
+    Field("tail_max_bytes", 20 * _MIB, "bytes", ("FASTTRACE_TAIL_MAX_BYTES",), _parse.integer(0),
+          "Most memory of such spans, as estimated."),
     Field("partial_flush_enabled", True, "bool", ("DD_TRACE_PARTIAL_FLUSH_ENABLED",), _bool,
           "Whether finished spans of a long trace leave before it is complete."),
     Field("partial_flush_min_spans", 300, "spans", ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS",),
@@ -181,7 +186,7 @@ FIELDS: tuple[Field, ...] = (
           _parse.headers, "More headers of each request, for tests."),
     Field("stats_enabled", False, "bool",
           ("DD_TRACE_STATS_COMPUTATION_ENABLED", "DD_TRACE_COMPUTE_STATS"), _bool,
-          "Whether trace statistics are computed here; not supported yet."),
+          "Whether traces are counted here, if the agent can do without; see docs/sampling.md."),
     # life and death of the process
     Field("exit_timeout_s", 2.0, "seconds", ("FASTTRACE_EXIT_TIMEOUT_SECONDS",),
           _parse.number(0.0, 3600.0), "Longest delay of the process's exit (ddtrace: 5)."),
@@ -226,8 +231,10 @@ class Config:
     trace_id_128bit: bool
     sample_rate: float | None
     rate_limit: int
-    sampling_rules: str
-    span_sampling_rules: str
+    sampling_rules: str | list[dict[str, object]]
+    span_sampling_rules: str | list[dict[str, object]]
+    tail_max_spans: int
+    tail_max_bytes: int
     partial_flush_enabled: bool
     partial_flush_min_spans: int
     traceback_max_frames: int

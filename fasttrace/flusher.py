@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fasttrace._discovery import Discovery
     from fasttrace._span import TracerCore
+    from fasttrace._stats import StatsSender
     from fasttrace.config import Config
     from fasttrace.exporter import Exporter
 
@@ -60,6 +61,7 @@ class Flusher:
         self._delivery = Delivery(core, config)
         #: what the agent offers; None until the background thread has something to send
         self.discovery: Discovery | None = None
+        self._stats: StatsSender | None = None  # made by the first round, if wanted
         self._reset()
         _fork.register(self)
 
@@ -181,6 +183,7 @@ class Flusher:
         self._core._after_fork_child()
         self._core._flusher_running = False
         self._delivery.after_fork_in_child()
+        self._stats = None
         self._reset()
         self._call_exporter("after_fork_in_child")
 
@@ -196,7 +199,7 @@ class Flusher:
                 # `start`: threads that go on tracing must not hold up the end.
                 last = self._delivery.final_ns is not None
                 tickets, self._tickets = self._tickets, []
-                outcome = self._round()
+                outcome = self._round(everything=last or bool(tickets))
                 self._answer(tickets, outcome)
                 self._delivery.report_health()
                 if outcome.delivered:
@@ -285,8 +288,11 @@ class Flusher:
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
 
-    def _round(self, deadline_ns: int | None = None) -> Outcome:
-        """Deliver what is buffered; the calling thread holds no lock but has its turn."""
+    def _round(self, deadline_ns: int | None = None, everything: bool = True) -> Outcome:
+        """Deliver what is buffered; the calling thread holds no lock but has its turn.
+
+        everything: also statistics that are not complete.
+        """
         self._tick()
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
@@ -296,6 +302,8 @@ class Flusher:
         self._export_thread = get_ident()
         try:
             outcome = self._delivery.round(self._exporter, deadline_ns)
+            if self._config.stats_enabled:
+                self._send_stats(everything, deadline_ns, outcome)
         finally:
             self._export_thread = None
             self._export_lock.release()
@@ -314,6 +322,20 @@ class Flusher:
             finally:
                 self._export_thread = None
                 self._export_lock.release()
+
+    def _send_stats(self, everything: bool, deadline_ns: int | None, outcome: Outcome) -> None:
+        if self.discovery is None:
+            return
+        if self._stats is None:
+            self._stats = _fork.load("fasttrace._stats").StatsSender(self._core, self._config)
+            self.discovery.wanted = True
+            self.discovery.listeners.append(self._stats.apply)
+            if self.discovery.info is not None:
+                self._stats.apply(self.discovery.info)
+        final_ns = self._delivery.final_ns
+        if deadline_ns is None or (final_ns is not None and final_ns < deadline_ns):
+            deadline_ns = final_ns
+        outcome.warnings += self._stats.send(everything, deadline_ns)
 
     def _deliver_here(self, deadline_ns: int) -> bool:
         """Deliver from the calling thread, where there is no other to do it."""

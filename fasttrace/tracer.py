@@ -16,7 +16,7 @@ from fasttrace.provider import DefaultContextProvider
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from fasttrace._span import Context, Span
@@ -72,6 +72,7 @@ class Tracer(_span.TracerCore):
 
     def _start_sending(self) -> None:
         """Have what is finished from now on sent to the configured agent."""
+        self._set_stats(None)  # until the agent has said that it takes them
         self._flusher = Flusher(self, None, self._config)
         self._on_first_chunk = self._flusher.start
         self._set_native_events(self._config.native_span_events)  # else as this agent likes it
@@ -86,8 +87,19 @@ class Tracer(_span.TracerCore):
             config.payload_max_bytes,
             traceback_max_frames=config.traceback_max_frames,
         )
+        self._apply_sampling()
         self._apply_hooks()
         self._apply_tags()
+
+    def _apply_sampling(self) -> None:
+        config = self._config
+        rules: list[dict[str, Any]] = []
+        spans: list[dict[str, Any]] = []
+        if config.sampling_rules or config.span_sampling_rules or config.sample_rate is not None:
+            rules, spans = load("fasttrace.sampling").compiled(config)
+        self._set_sampling(
+            rules, config.rate_limit, spans, config.tail_max_spans, config.tail_max_bytes
+        )
 
     def _apply_hooks(self) -> None:
         # Tracer-wide tags that do something beyond being there do it to each span.
@@ -152,6 +164,10 @@ class Tracer(_span.TracerCore):
         wrap_executor: Callable[..., Any] | None = None,
         writer: object = None,
         appsec_standalone_enabled: bool | None = None,
+        sampling_rules: str | Sequence[Mapping[str, Any]] | None = None,
+        span_sampling_rules: str | Sequence[Mapping[str, Any]] | None = None,
+        sample_rate: float | None = None,
+        rate_limit: int | None = None,
     ) -> None:
         """Change settings; None leaves one as it is. Any change turns a disabled tracer on.
 
@@ -160,6 +176,7 @@ class Tracer(_span.TracerCore):
 
         Args:
             context_provider: where the active span is kept.
+            compute_stats_enabled: whether traces are counted here, if the agent can do without.
             trace_processors: filters that see every finished chunk; replaces the earlier ones.
             settings: `{"FILTERS": [...]}`, the older way to give `trace_processors`.
             enabled: whether spans are recorded.
@@ -168,6 +185,10 @@ class Tracer(_span.TracerCore):
             dogstatsd_url: address of DogStatsD.
             api_version: "v0.4" or "v0.5".
             partial_flush_enabled, partial_flush_min_spans: see `Config`.
+            sampling_rules, span_sampling_rules: replace the rules for later decisions; lists of
+                dicts, or JSON as in the environment. An empty list: no rules.
+            sample_rate: share of traces kept where no rule matches, 0.0 to 1.0.
+            rate_limit: most traces a second that rules keep; negative: no limit.
             wrap_executor: called as f(tracer, function, args, kwargs, name, service=, resource=,
                 span_type=) in place of plain functions that are wrapped.
 
@@ -179,7 +200,7 @@ class Tracer(_span.TracerCore):
         del given["self"]
         if all(value is None for value in given.values()):
             return
-        for name in ("sampler", "writer", "compute_stats_enabled"):
+        for name in ("sampler", "writer"):
             if given[name]:
                 _log.warn(f"configure_{name}", f"Tracer.configure: {name} has no effect here")
         changes = {
@@ -188,6 +209,11 @@ class Tracer(_span.TracerCore):
             "api_version": api_version,
             "partial_flush_enabled": partial_flush_enabled,
             "partial_flush_min_spans": partial_flush_min_spans,
+            "sampling_rules": sampling_rules,
+            "span_sampling_rules": span_sampling_rules,
+            "sample_rate": sample_rate,
+            "rate_limit": rate_limit,
+            "stats_enabled": compute_stats_enabled,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         if settings is not None and settings.get("FILTERS") is not None:
@@ -201,7 +227,9 @@ class Tracer(_span.TracerCore):
             self._provider = context_provider if own else None
         if changes:
             self._config = self._config.replace(**changes)
-            if "agent_url" in changes:  # what is buffered still goes to the agent it was meant for
+            if (
+                "agent_url" in changes or "stats_enabled" in changes
+            ):  # what is buffered still goes to the agent it was meant for
                 self._flusher.stop(self._config.exit_timeout_s)
                 self._start_sending()
             self._apply_config()

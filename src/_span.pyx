@@ -24,6 +24,7 @@ cdef class Context
 cdef class Span
 cdef class Segment
 cdef class Payload
+cdef class SampleRule
 
 include "cpython.pxi"
 include "warnings.pxi"
@@ -41,8 +42,13 @@ include "span_tags.pxi"
 include "profile.pxi"
 include "links.pxi"
 include "active.pxi"
+include "limiter.pxi"
+include "rules.pxi"
 include "segment.pxi"
 include "sampler.pxi"
+include "tail.pxi"
+include "sketch.pxi"
+include "stats.pxi"
 include "payload.pxi"
 include "plan.pxi"
 include "encoder_v04.pxi"

@@ -12,7 +12,20 @@ cdef class TracerCore:
     cdef bint native_events          # span events in their own field: the agent takes them
     cdef bint slow_start             # a hook, a service mapping or a context provider is set
     cdef Profile profile
-    cdef dict rates                  # (service, env) -> rate from the agent, or None
+    cdef RuleSet rules               # which traces are kept, or None
+    cdef RuleSet span_rules          # which spans of rejected traces are kept, or None
+    cdef dict rates                  # (service, env) -> SampleRule of the agent's rate, or None
+    cdef object rated_service, rated_env     # last looked up in `rates`
+    cdef SampleRule rated_rule       # what was found
+    cdef bint screens                # a rejected chunk needs a look: tail keep, span rules, stats
+    cdef bint tail                   # some rule keeps traces by how they end
+    cdef bint discards_early         # some rule may discard a trace when it begins
+    cdef uint64_t tail_spans_max, tail_spans     # finished spans held for tail keep: bound, now
+    cdef size_t tail_bytes_max, tail_bytes       # their estimated size
+    cdef uint64_t tail_kept, tail_overflowed, tail_limited   # traces
+    cdef StatsTable table            # statistics being counted; None: the agent counts
+    cdef bint drops_p0               # rejected chunks that were counted are not sent
+    cdef uint32_t p0_traces, p0_spans    # left out since the last payload was taken
     cdef list filters                # TraceFilter objects
     cdef list start_hooks            # called with each new span
     cdef dict service_mapping        # service -> service, or None
@@ -51,8 +64,9 @@ cdef class TracerCore:
         self.partial_min_spans = 300
         self.open_max = 1_000_000
         self.traceback_max_frames = 30
-        self.buffer_max_bytes = 20 << 20
+        self.buffer_max_bytes = self.tail_bytes_max = 20 << 20
         self.payload_max_bytes = self.buffer_max_bytes - PAYLOAD_HEADER_BYTES
+        self.tail_spans_max = 100_000
         self.version = 4
         self.full = []
         self.dropped = {}
@@ -154,6 +168,7 @@ cdef class TracerCore:
         self.service_mapping = dict(service_mapping) if service_mapping else None
         self.provider = provider
         self.slow_start = bool(self.start_hooks) or self.service_mapping is not None or provider is not None
+        self.note_sampling()
 
     def _set_rates(self, rates) -> None:
         """The agent's table {"service:web,env:prod": rate}; replaces the whole old one."""
@@ -161,8 +176,67 @@ cdef class TracerCore:
         for key, rate in rates.items():
             service, found, env = str(key).partition(",env:")
             if found and service.startswith("service:") and isinstance(rate, (int, float)) and 0 <= rate <= 1:
-                table[(service[8:], env)] = float(rate)
+                known = self.rates.get((service[8:], env)) if self.rates is not None else None
+                if known is None or (<SampleRule>known).rate != rate:
+                    known = new_rule(rate, MECHANISM_AGENT_RATE)
+                table[(service[8:], env)] = known
+        self.rated_service = self.rated_env = self.rated_rule = None
         self.rates = table or None
+
+    def _set_sampling(self, list rules, rate_limit, list spans, tail_max_spans=100_000,
+                      tail_max_bytes=20 << 20) -> None:
+        """Rules for traces and for single spans, as `fasttrace.sampling` describes them, for decisions from now on.
+
+        rate_limit: most traces a second that `rules` keep; negative: no limit. The other two bound what is held for
+        rules that look at the end of a trace.
+        """
+        self.rules = trace_rules(rules, rate_limit, None if self.rules is None else self.rules.limiter) \
+            if rules else None
+        self.span_rules = span_rules(spans) if spans else None
+        self.tail_spans_max = tail_max_spans
+        self.tail_bytes_max = tail_max_bytes
+        self.note_sampling()
+
+    cdef int note_sampling(self) except -1:
+        """What follows from the rules and the rest of the configuration."""
+        # What is held for rules that are gone must still be given back.
+        self.tail = (self.rules is not None and self.rules.keeps_late) or self.tail_spans > 0
+        self.screens = self.tail or self.span_rules is not None or self.table is not None
+        self.discards_early = self.rules is not None and self.rules.discards and not self.tail \
+            and self.span_rules is None and not self.filters
+        return 0
+
+    def _set_stats(self, interval_ns, kinds=(), peer_tags=(), bint drop=False) -> None:
+        """Counts spans of chunks from now on, in intervals of `interval_ns`; None: no more.
+
+        kinds: values of span.kind that count; peer_tags: tags that tell apart the peers of clients, producers and
+        consumers. drop: whether rejected chunks are then left out. What was counted so far stays.
+        """
+        cdef StatsTable table = None
+        if interval_ns is not None:
+            table = StatsTable.__new__(StatsTable)
+            table.interval_ns = interval_ns
+            table.kinds = frozenset(kinds)
+            table.peer_tags = tuple(sorted(peer_tags))
+            table.peer_kinds = frozenset(("client", "producer", "consumer"))
+            table.buckets = self.table.buckets if self.table is not None \
+                and self.table.interval_ns == table.interval_ns else {}
+        if (table is None) != (self.table is None) and self.filling is not None:
+            # A payload says of all its chunks whether they were counted.
+            self.full.append(self.filling)
+            self.full_bytes += self.filling.size()
+            self.filling = None
+        self.table = table
+        self.drops_p0 = drop and table is not None
+        self.note_sampling()
+
+    def _take_stats(self, before_ns) -> list:
+        """What was counted in intervals that ended before `before_ns` (wall clock): (start_ns, groups) pairs.
+
+        A group is (key, hits, top-level hits, errors, duration_ns, sketch of the successful, sketch of the failed); its
+        key (name, service, resource, type, status code, synthetic, kind, whether a trace root, peer tags or None).
+        """
+        return [] if self.table is None else take_stats(self.table, before_ns)
 
     def _decide(self, span) -> None:
         """Takes the sampling decision of the span's trace now."""
@@ -173,8 +247,8 @@ cdef class TracerCore:
 
     @property
     def _buffered_bytes(self) -> int:
-        """Encoded bytes waiting to be sent."""
-        return self.waiting_bytes()
+        """Encoded bytes waiting to be sent, and one for statistics that are."""
+        return self.waiting_bytes() + (self.table is not None and len(self.table.buckets) > 0)
 
     cdef size_t waiting_bytes(self) noexcept:
         return self.full_bytes + (self.filling.size() if self.filling is not None else 0)
@@ -190,6 +264,10 @@ cdef class TracerCore:
         if self.filling is not None:
             payloads.append(self.filling)
             self.filling = None
+        if payloads:
+            (<Payload>payloads[0]).p0_traces += self.p0_traces
+            (<Payload>payloads[0]).p0_spans += self.p0_spans
+            self.p0_traces = self.p0_spans = 0
         for payload in payloads:
             self.buffered_count -= (<Payload>payload).unsettled()
             self.in_flight_count += (<Payload>payload).unsettled()
@@ -273,7 +351,9 @@ cdef class TracerCore:
 
         finished + added_by_filter == held + buffered + in_flight + sent + unconfirmed + sum(dropped).
         `open` spans are not finished yet, `abandoned` ones never will be, `unrecorded` ones were
-        refused because too many were open.
+        refused because too many were open. `tail_held` spans wait for the end of their trace, a part of
+        `held`. Rules for the end of traces kept `tail_kept_traces`; the rate limit kept them from keeping
+        `tail_limited_traces`, the bound of what is held `tail_overflowed_traces`.
         """
         return {
             "finished": self.finished_count,
@@ -287,6 +367,10 @@ cdef class TracerCore:
             "open": self.open_count,
             "abandoned": self.abandoned_count,
             "unrecorded": self.unrecorded_count,
+            "tail_kept_traces": self.tail_kept,
+            "tail_limited_traces": self.tail_limited,
+            "tail_overflowed_traces": self.tail_overflowed,
+            "tail_held": self.tail_spans,
             "sent_traces": self.sent_traces,
             "sent_bytes": self.sent_bytes,
             "buffered_bytes": self.waiting_bytes(),
@@ -304,6 +388,10 @@ cdef class TracerCore:
         self.sent_count = self.unconfirmed_count = self.abandoned_count = self.open_count = 0
         self.unrecorded_count = 0
         self.sent_traces = self.sent_bytes = 0
+        if self.table is not None:
+            self.table.buckets = {}
+        self.p0_traces = self.p0_spans = 0
+        self.tail_spans = self.tail_bytes = self.tail_kept = self.tail_overflowed = self.tail_limited = 0
         self.dropped = {}
         self._refused = {}
         self._wake = NativeEvent()

@@ -118,7 +118,7 @@ cdef int inject_known(PropagatorCore self, object source, dict headers) except -
     if not self.can_inject:
         return 0
     if type(source) is Span:
-        if (<Span>source)._flags & SPAN_NOOP:
+        if (<Span>source)._flags & (SPAN_NOOP | SPAN_DISCARDED) == SPAN_NOOP:
             return 0
         state = span_state(<Span>source)
         span_id = (<Span>source)._span_id
@@ -132,6 +132,7 @@ cdef int inject_known(PropagatorCore self, object source, dict headers) except -
         return 1
     if not state.has_priority:
         decide_state(state)
+    state.is_known = True
     if not (state.id_high | state.id_low) or not span_id:
         return 0
     if self.out[STYLE_BAGGAGE] and state.baggage is not None and not baggage_text(state, items, &items_n):

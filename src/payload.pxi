@@ -109,6 +109,9 @@ cdef class Payload:
     cdef int version             # 4 or 5
     cdef uint32_t string_count
     cdef int exports             # live buffer views
+    cdef readonly bint stats_computed    # its spans are in our statistics: the agent must not count them again
+    cdef readonly uint32_t p0_traces     # left out since the last payload, because they are rejected and counted
+    cdef readonly uint32_t p0_spans
     cdef readonly uint32_t trace_count
     cdef readonly uint32_t span_count
     cdef uint32_t settled_spans  # of them, what is no longer under way

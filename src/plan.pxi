@@ -32,6 +32,9 @@ cdef str TEXT_RULE_RATE = "_dd.rule_psr"
 cdef str TEXT_LIMIT_RATE = "_dd.limit_psr"
 cdef str TEXT_KEPT_RATE = "_dd.p.ksr"
 cdef str TEXT_PARENT_ID = "_dd.parent_id"
+cdef str TEXT_SPAN_MECHANISM = "_dd.span_sampling.mechanism"
+cdef str TEXT_SPAN_RATE = "_dd.span_sampling.rule_rate"
+cdef str TEXT_SPAN_LIMIT = "_dd.span_sampling.max_per_second"
 cdef str TEXT_EVENTS = "events"
 cdef str TEXT_LINKS = "_dd.span_links"
 
@@ -42,8 +45,6 @@ cdef enum:
 # `_dd.p.tid`, which most new traces carry.
 cdef uint64_t[SECONDS_KEPT] usual_highs
 cdef list usual_decisions = [None] * SECONDS_KEPT
-cdef str kept_rate_text = None       # the same for the sampling rate
-cdef double kept_rate = -1.0
 
 
 cdef inline void plan_share(Plan *plan, StaticTags tags) noexcept:
@@ -84,6 +85,7 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
     cdef Profile profile = segment.profile
     cdef TraceState state = segment.state
     cdef uint32_t flags = span._flags
+    cdef bint has_rates = False
     plan.shared_count = plan.pair_count = 0
     plan.texts = plan.numbers = 0
     if span._tags != NULL:
@@ -117,8 +119,8 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
             (span._service == profile.foreign or profile.note_foreign(span._service)):
         plan_share(plan, profile.base)
     if first:
-        plan_first(plan, span, segment, partial)
-    if FT_UNLIKELY(state.rate_kind != RATE_NONE and segment.root == <PyObject *>span):
+        has_rates = plan_first(plan, span, segment, partial)
+    if FT_UNLIKELY(state.rule is not None and segment.root == <PyObject *>span and not has_rates):
         plan_rates(plan, state)
     return 0
 
@@ -131,22 +133,26 @@ cdef int note_second(uint32_t slot, uint64_t id_high) except -1:
     return 0
 
 
-cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) except -1:
-    """Tags of the whole chunk, which its first span carries."""
+cdef bint plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) except -1:
+    """Tags of the whole chunk, which its first span carries; whether its rates are among them."""
     cdef uint32_t slot
     cdef TraceState state = segment.state
     if span._flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_COLLIDES) != SPAN_LOCAL_ROOT or \
             span._segment != <PyObject *>segment:
         plan_share(plan, segment.profile.chunk)
-    if FT_LIKELY(state.id_high and state.mechanism == MECHANISM_DEFAULT and state.priority == AUTO_KEEP
-                 and state.propagated is None and not partial and not span._flags & SPAN_COLLIDES):
-        slot = (state.id_high >> 32) % SECONDS_KEPT
-        if FT_UNLIKELY(usual_highs[slot] != state.id_high):
-            note_second(slot, state.id_high)
-        plan_share(plan, <StaticTags>PyList_GET_ITEM(<PyObject *>usual_decisions, slot))
-        if FT_UNLIKELY(state.parent_tag is not None and span._flags & SPAN_LOCAL_ROOT):
-            plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
-        return 0
+    if FT_LIKELY(state.id_high and state.propagated is None and not partial and not span._flags & SPAN_COLLIDES):
+        if FT_LIKELY(state.mechanism == MECHANISM_DEFAULT and state.priority == AUTO_KEEP):
+            slot = (state.id_high >> 32) % SECONDS_KEPT
+            if FT_UNLIKELY(usual_highs[slot] != state.id_high):
+                note_second(slot, state.id_high)
+            plan_share(plan, <StaticTags>PyList_GET_ITEM(<PyObject *>usual_decisions, slot))
+            if FT_UNLIKELY(state.parent_tag is not None and span._flags & SPAN_LOCAL_ROOT):
+                plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
+            return False
+        if state.rule is not None and segment.root == <PyObject *>span and state.parent_tag is None \
+                and state.source == DECIDED_HERE and state.mechanism == state.rule.mechanism \
+                and plan_rule(plan, state, state.rule):
+            return True
     plan_number(plan, TEXT_PRIORITY, state.priority)
     if state.mechanism == MECHANISM_DEFAULT:
         plan_text(plan, TEXT_MECHANISM, TEXT_DEFAULT)
@@ -164,22 +170,53 @@ cdef int plan_first(Plan *plan, Span span, Segment segment, uint32_t partial) ex
             plan_share(plan, state.propagated)
     if state.parent_tag is not None and span._flags & SPAN_LOCAL_ROOT:
         plan_text(plan, TEXT_PARENT_ID, state.parent_tag)
-    return 0
+    return False
+
+
+cdef bint plan_rule(Plan *plan, TraceState state, SampleRule rule) except -1:
+    """All tags of a decision by rule in one, as most traces of a second have them; False: not this one."""
+    if FT_LIKELY(state.priority > 0):
+        if state.limit != 1.0 and rule.mechanism != MECHANISM_AGENT_RATE:
+            return False
+        if FT_UNLIKELY(rule.kept_high != state.id_high):
+            if state.id_high < rule.kept_high:
+                return False
+            rule.kept = rule_tags(rule, state)
+            rule.kept_high = state.id_high
+        plan_share(plan, rule.kept)
+        return True
+    if state.limit >= 0.0:
+        return False
+    if FT_UNLIKELY(rule.rejected_high != state.id_high):
+        if state.id_high < rule.rejected_high:
+            return False
+        rule.rejected = rule_tags(rule, state)
+        rule.rejected_high = state.id_high
+    plan_share(plan, rule.rejected)
+    return True
+
+
+cdef StaticTags rule_tags(SampleRule rule, TraceState state):
+    metrics = {TEXT_PRIORITY: state.priority}
+    if rule.mechanism == MECHANISM_AGENT_RATE:
+        metrics[TEXT_AGENT_RATE] = rule.rate
+    else:
+        metrics[TEXT_RULE_RATE] = rule.rate
+        if state.limit >= 0.0:
+            metrics[TEXT_LIMIT_RATE] = state.limit
+    return StaticTags({TEXT_MECHANISM: mechanism_text(rule.mechanism), TEXT_TID: "%016x" % state.id_high,
+                       TEXT_KEPT_RATE: rule_rate_text(rule)}, metrics)
 
 
 cdef int plan_rates(Plan *plan, TraceState state) except -1:
     """How the local root's trace came to be kept or dropped."""
-    global kept_rate, kept_rate_text
-    if state.rate_kind == RATE_AGENT:
-        plan_real(plan, TEXT_AGENT_RATE, state.rate)
+    if state.rule.mechanism == MECHANISM_AGENT_RATE:
+        plan_real(plan, TEXT_AGENT_RATE, state.rule.rate)
     else:
-        plan_real(plan, TEXT_RULE_RATE, state.rate)
-    if state.has_limit:
-        plan_real(plan, TEXT_LIMIT_RATE, state.limit)
-    if state.rate != kept_rate:
-        kept_rate_text = rate_text(state.rate)
-        kept_rate = state.rate
-    plan_text(plan, TEXT_KEPT_RATE, kept_rate_text)
+        plan_real(plan, TEXT_RULE_RATE, state.rule.rate)
+        if state.limit >= 0.0:
+            plan_real(plan, TEXT_LIMIT_RATE, state.limit)
+    plan_text(plan, TEXT_KEPT_RATE, rule_rate_text(state.rule))
     return 0
 
 

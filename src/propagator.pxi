@@ -64,11 +64,15 @@ cdef int decide_state(TraceState state) except -1:
 
 
 def decide_context(item) -> None:
-    """Takes the sampling decision of the trace of a Span or Context, if it is open and the trace alive here."""
-    if type(item) is Span and not (<Span>item)._flags & SPAN_NOOP:
-        decide_state(span_state(<Span>item))
+    """Takes the decision of the trace of a Span or Context, if the trace is alive here, to be told to others."""
+    cdef TraceState state = None
+    if type(item) is Span and (<Span>item)._flags & (SPAN_NOOP | SPAN_DISCARDED) != SPAN_NOOP:
+        state = span_state(<Span>item)
     elif type(item) is Context:
-        decide_state((<Context>item)._state)
+        state = (<Context>item)._state
+    if state is not None:
+        decide_state(state)
+        state.is_known = True
 
 
 cdef class PropagatorCore:

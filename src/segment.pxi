@@ -25,6 +25,9 @@ cdef class Segment:
     cdef unsigned int fork_count     # process lineage it belongs to
     cdef bint root_owned
     cdef bint entries            # more than one span without local parent joined
+    cdef uint32_t tail_spans     # finished spans held for tail keep, as counted in the tracer's sum
+    cdef uint32_t tail_next      # finished spans at which their size is estimated again
+    cdef size_t tail_bytes       # their estimated size, as counted in the tracer's sum
 
     def __dealloc__(self):
         cdef PyObject **at
@@ -347,6 +350,19 @@ cdef void list_release(Segment segment, PyObject *at) noexcept:
 
 
 ctypedef int (*quiet_submit)(TracerCore, Segment, PyObject *, uint32_t, bint) noexcept
+ctypedef bint (*quiet_tail)(TracerCore, Segment) noexcept
+
+
+cdef bint segment_waits(TracerCore core, Segment segment, bint partial) noexcept:
+    """Whether finished spans wait for the end of their trace, so that a rule can still keep it."""
+    cdef int waits = 0
+    if partial and core.is_enabled and segment.finished < CHUNK_MAX_SPANS:
+        waits = <int>(<quiet_tail>tail_holds)(core, segment)
+        if waits < 0:
+            warn("internal", "a trace could not be held: %s" % take_error())
+    if waits <= 0:
+        tail_release(core, segment)
+    return waits > 0
 
 
 cdef void segment_flush(Segment segment, bint partial) noexcept:
@@ -354,6 +370,8 @@ cdef void segment_flush(Segment segment, bint partial) noexcept:
     cdef TracerCore core = segment.core
     cdef uint32_t n = segment.finished
     cdef PyObject *head
+    if FT_UNLIKELY(core.tail) and segment_waits(core, segment, partial):
+        return
     if partial:
         head = segment_detach_finished(segment)
     else:

@@ -28,6 +28,8 @@ cdef enum:
     SPAN_SEEN = 1 << 14          # scratch mark while a filtered chunk is put together
     SPAN_NO_RESOURCE = 1 << 15   # resource set to None by the application
     SPAN_BASE_KNOWN = 1 << 16    # `_dd.base_service` was decided before filters ran
+    SPAN_DISCARDED = 1 << 17     # records nothing, and stands for the children of a discarded trace
+    SPAN_SINGLE = 1 << 18        # kept by a span rule although its trace is rejected
 
 ctypedef PyObject *(*vectorcall_function)(PyObject *, PyObject **, size_t, PyObject *)
 
@@ -42,6 +44,7 @@ cdef class SpanExtra:
     cdef Context context         # so that `span.context is span.context`
     cdef PyObject *parent_service    # owned: service of a finished parent that is no longer held
     cdef object local_root       # local root that a compressed parent chain no longer leads to
+    cdef Span discarded          # on a local root: what its children are, if the trace is discarded
     cdef str span_type           # a type the common table does not have
     cdef int64_t error           # span.error if it is neither 0 nor 1
 
@@ -119,7 +122,7 @@ cdef class Span:
     @property
     def context(self) -> Context:
         """The Context of the trace with this span as parent-to-be."""
-        if self._flags & SPAN_NOOP:
+        if self._flags & (SPAN_NOOP | SPAN_DISCARDED) == SPAN_NOOP:
             return noop_context(self)
         extra = span_extra(self)
         if extra.context is None:

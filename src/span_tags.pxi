@@ -83,7 +83,7 @@ cdef inline int span_set_tag(Span span, object key, object value) except -1:
 
 cdef int span_set_tag_any(Span span, object key, object value) except -1:
     if span._flags & SPAN_NOOP:
-        return 0
+        return noop_set_tag(span, key)
     if type(key) is not str or not 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS:
         key = as_key(key)
         if key is None:

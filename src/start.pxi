@@ -71,7 +71,11 @@ cdef object core_start(TracerCore core, object parent, object name, object servi
         base = (<Span>item)._base if type(item) is Span else (item if type(item) is AttachNode else None)
     if type(parent) is Span and not (<Span>parent)._flags & SPAN_NOOP:
         return start_child(core, <Span>parent, base, name, service, resource, span_type, activate, True)
-    if type(parent) is Span:
+    if type(parent) is Span and (<Span>parent)._flags & SPAN_DISCARDED:
+        if is_discarded_early(span_state(<Span>parent)):
+            return parent
+        parent = context_of(span_state(<Span>parent), (<Span>parent)._span_id)
+    elif type(parent) is Span:
         parent = noop_context(<Span>parent)
     return start_root(core, parent, base, name, service, resource, span_type, activate)
 
@@ -157,6 +161,8 @@ cdef inline object start_child(TracerCore core, Span parent, object base, object
     cdef Segment segment = <Segment>parent._segment
     cdef Span span
     cdef PyObject *root
+    if FT_UNLIKELY(segment.state.discarded == DISCARDED_EARLY and segment.state.priority <= 0):
+        return discarded_span(segment, segment.state, parent._span_id)
     if FT_UNLIKELY(segment.core is not core or segment.fork_count != id_fork_count or ft_fork_count != id_fork_count
                    or core.open_count >= core.open_max):
         return start_apart(core, parent, base, name, service, resource, span_type, activate)
@@ -271,6 +277,8 @@ cdef object start_root(TracerCore core, object context, object base, object name
         state = above._state
         span._parent_id = above._span_id
         segment = join_segment(core, state)
+        if FT_UNLIKELY(state.discarded) and is_discarded_early(state):
+            return discarded_span(segment, state, above._span_id)
         if state.segments == <PyObject *>segment and segment.listed == 0 and segment.root == NULL and above._is_remote:
             # First span here: the trace's clock is ours from now on.
             now_ns = ft_now_ns()
@@ -305,6 +313,8 @@ cdef object start_root(TracerCore core, object context, object base, object name
         segment.root = <PyObject *>span
     else:
         segment.entries = True
+    if FT_UNLIKELY(core.discards_early and not state.has_priority):
+        discard_early(core, segment, span, resource is not None)
     if FT_UNLIKELY(above is not None and above._span_links):
         for link in above._span_links:
             span_copy_link(span, link)

@@ -9,15 +9,22 @@ cdef enum:
     MECHANISM_AGENT_RATE = 1
     MECHANISM_RULE = 3
     MECHANISM_MANUAL = 4
+    MECHANISM_SPAN_RULE = 8
+    MECHANISM_CUSTOMER_RULE = 11
+    MECHANISM_DYNAMIC_RULE = 12
 
     USER_REJECT = -1
     AUTO_REJECT = 0
     AUTO_KEEP = 1
     USER_KEEP = 2
 
-    RATE_NONE = 0            # which `_dd.*_psr` metric the local root gets
-    RATE_AGENT = 1
-    RATE_RULE = 2
+    DECIDED_ELSEWHERE = 0    # where the priority comes from: the trace came with it
+    DECIDED_HERE = 1         # rules, rates or the default
+    DECIDED_BY_HAND = 2      # manual.keep, manual.drop, or an assignment
+
+    NOT_DISCARDED = 0
+    DISCARDED = 1            # rejected by a rule with `discard`: no span of it is sent
+    DISCARDED_EARLY = 2      # the same, known when the local root began
 
 cdef object TRACE_ID_MAX = (1 << 128) - 1
 cdef object SPAN_ID_MAX = (1 << 64) - 1
@@ -52,10 +59,11 @@ cdef class TraceState:
     cdef bint has_priority
     cdef int priority                    # sampling priority, if has_priority
     cdef int mechanism                   # MECHANISM_*: number in `_dd.p.dm`
-    cdef int rate_kind                   # RATE_*
-    cdef bint has_limit
-    cdef double rate                     # applied sampling rate
-    cdef double limit                    # effective rate of the limiter, if has_limit
+    cdef unsigned char source            # DECIDED_*, if has_priority
+    cdef unsigned char discarded         # *DISCARDED*; counts while the priority is one of rejection
+    cdef unsigned char is_known          # the decision left in headers or a chunk: too late for tail keep
+    cdef SampleRule rule                 # rule or agent's rate that decided, or None
+    cdef double limit                    # share the limiter let through; negative: it was not asked
     cdef PyObject *segments              # borrowed: first live Segment of this trace
     cdef str origin                      # `_dd.origin`, None if not set
     cdef dict meta                       # other `_dd.p.*` and propagation tags; None while empty
@@ -85,8 +93,8 @@ cdef class TraceState:
     cdef int manual(self, int priority) except -1:
         """manual.keep or manual.drop: wins over every other decision."""
         self.decide(priority, MECHANISM_MANUAL)
-        self.rate_kind = RATE_NONE
-        self.has_limit = False
+        self.source = DECIDED_BY_HAND
+        self.rule = None
         return 0
 
     cdef int set_meta(self, str key, object value) except -1:
@@ -202,6 +210,7 @@ cdef class Context:
         if sampling_priority is None:
             sampling_priority = self._metrics.get("_sampling_priority_v1")
         self.sampling_priority = sampling_priority
+        self._state.source = DECIDED_ELSEWHERE
 
     @property
     def trace_id(self):
@@ -245,6 +254,7 @@ cdef class Context:
             priority = int(value)
             self._state.priority = priority
             self._state.has_priority = True
+            self._state.source = DECIDED_BY_HAND
         except Exception:
             warn("context", "sampling_priority must be an int or None, got %s: ignored" % type(value).__name__)
 

@@ -17,10 +17,71 @@ cdef int core_submit(TracerCore core, Segment segment, PyObject *head, uint32_t 
         core.held_count += <uint64_t>len(kept) - n
         if not kept:
             return 0
-        decide(core, segment)
-        return submit_list(core, segment, kept, partial)
-    decide(core, segment)
+        decide(core, segment, <PyObject *>kept[0])
+        return submit_list(core, segment, kept, partial, True)
+    decide(core, segment, head)
+    if FT_UNLIKELY(core.screens or segment.state.discarded):
+        return submit_screened(core, segment, head, n, partial)
     return put_chunk(core, segment, head, n, n if partial else 0)
+
+
+cdef int submit_screened(TracerCore core, Segment segment, PyObject *head, uint32_t n, bint partial) except -1:
+    """The same for a chunk that may be kept late, counted, thinned out or left out."""
+    cdef TraceState state = segment.state
+    cdef uint32_t singles = 0
+    if core.tail:
+        if not partial:
+            tail_keep(core, segment)
+        state.is_known = True
+    if state.priority <= 0 and state.discarded:
+        core.held_count -= n
+        return core.drop("discarded", n)
+    if core.table is not None:
+        count_chunk(core.table, segment, head)
+        if not core._flusher_running:
+            start_flusher(core)
+    if state.priority > 0:
+        return put_chunk(core, segment, head, n, n if partial else 0)
+    if core.span_rules is not None:
+        singles = sample_spans(core.span_rules, head)
+    if not core.drops_p0 or has_error(head):
+        return put_chunk(core, segment, head, n, n if partial else 0)
+    core.p0_spans += n - singles
+    core.held_count -= n - singles
+    core.drop("p0", n - singles)
+    if singles == 0:
+        core.p0_traces += 1
+        return 0
+    return submit_list(core, segment, [span for span in finished_spans(head) if (<Span>span)._flags & SPAN_SINGLE],
+                       partial, False)
+
+
+cdef bint has_error(PyObject *at) noexcept:
+    while at != NULL:
+        if (<Span>at)._flags & (SPAN_FINISHED | SPAN_ERROR) == SPAN_FINISHED | SPAN_ERROR:
+            return True
+        at = (<Span>at)._next
+    return False
+
+
+cdef uint32_t sample_spans(RuleSet rules, PyObject *at) except? 0:
+    """Marks the finished spans of a rejected chunk that are kept on their own; how many."""
+    cdef SampleRule rule
+    cdef Span span
+    cdef uint32_t kept = 0
+    while at != NULL:
+        if (<Span>at)._flags & SPAN_FINISHED:
+            rule = match_span(rules, <Span>at)
+            if rule is not None and rate_keeps((<Span>at)._span_id, rule.rate) \
+                    and (rule.limiter is None or limiter_allows(rule.limiter)):
+                kept += 1
+                (<Span>at)._flags |= SPAN_SINGLE
+                tags_put_number(&(<Span>at)._tags, <PyObject *>TEXT_SPAN_MECHANISM, MECHANISM_SPAN_RULE)
+                tags_put_number(&(<Span>at)._tags, <PyObject *>TEXT_SPAN_RATE, rule.rate)
+                if rule.max_per_second is not None:
+                    tags_put_number(&(<Span>at)._tags, <PyObject *>TEXT_SPAN_LIMIT, rule.max_per_second)
+        at = (<Span>at)._next
+    return kept
 
 
 cdef list finished_spans(PyObject *at):
@@ -88,8 +149,11 @@ cdef uint32_t count_originals(list kept, PyObject *at) except? 0:
     return n
 
 
-cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial) except -1:
-    """Encodes spans a filter returned, in its order. Spans made by the filter count as finished."""
+cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial, bint screen) except -1:
+    """Encodes spans a filter returned, in its order. Spans made by the filter count as finished.
+
+    screen: whether what screens chunks has yet to see this one.
+    """
     cdef PyObject *head = NULL
     cdef PyObject *at
     cdef list links = []
@@ -106,6 +170,8 @@ cdef int submit_list(TracerCore core, Segment segment, list spans, bint partial)
         (<Span>at)._next = head
         head = at
     try:
+        if screen and (core.screens or segment.state.discarded):
+            return submit_screened(core, segment, head, n, partial)
         return put_chunk(core, segment, head, n, n if partial else 0)
     finally:
         # The list that is still to be released runs through the same pointers.
@@ -133,6 +199,7 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     core.filling = None
     if FT_UNLIKELY(starts):
         payload = new_payload(core.version, &core.spare)
+        payload.stats_computed = core.table is not None
     before = payload.body.used
     strings_before = payload.strings.used
     count_before = payload.string_count
@@ -167,11 +234,19 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         core.full_bytes += payload.size()
     if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
         core._wake.raise_flag()
-    if FT_UNLIKELY(starts and not core._flusher_running and core._on_first_chunk is not None):
-        try:
-            core._on_first_chunk()
-        except BaseException as exc:
-            warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
+    if FT_UNLIKELY(starts and not core._flusher_running):
+        start_flusher(core)
+    return 0
+
+
+cdef int start_flusher(TracerCore core) except -1:
+    """Has somebody send what there is now."""
+    if core._on_first_chunk is None:
+        return 0
+    try:
+        core._on_first_chunk()
+    except BaseException as exc:
+        warn("flusher_start", "the flusher could not be started: %s: %.200s" % (type(exc).__name__, exc))
     return 0
 
 

@@ -28,8 +28,8 @@ QUIET = "the warning about spans left open at shutdown says how many, not which"
 WITH_DECISION = (
     "sampling marks are written with the chunk and describe the decision that holds then"
 )
-SAMPLING = "comes with sampling rules"
 NATIVE = "events go into their own field as soon as the agent has said that it reads it"
+SAMPLER = "sampler= of configure() is ignored with a warning: sampling_rules= does that"
 PEER = "comes with peer.service rules"
 PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
 OT_SCOPE = (
@@ -104,6 +104,9 @@ ROWS: list[Row] = [
     Row("configure.configure_2x", "*/_dd.py.partial_flush", ABSENT, 2.0, NEWER, "2.21"),
     Row("chunks.context_ts", "*/meta/_dd.p.ts", ABSENT, "02", NEWER, "2.21"),
     Row("sampling.*", "*/meta/_dd.p.ksr", ANY, ABSENT, NEWER, "2.21"),
+    Row("rules.*", "*/meta/_dd.p.ksr", ANY, ABSENT, NEWER, "2.21"),
+    Row("partial.partial_flush_rate", "*/meta/_dd.p.ksr", ANY, ABSENT, NEWER, "2.21"),
+    Row("partial.partial_flush_rate", "chunk 2/*/metrics/_dd.*_psr", 1.0, ABSENT, NEWER, "2.21"),
     Row("partial.*", "*/metrics/_dd.py.partial_flush", ABSENT, ANY, NEWER, "2.21"),
     Row("chunks.parent_id_local", "*/metrics/_dd.py.partial_flush", ABSENT, 1.0, NEWER, "2.21"),
     Row("partial.partial_flush_rate", "chunk 0/*/metrics/_dd.*_psr", ABSENT, 1.0, NEWER, "2.21"),
@@ -297,20 +300,8 @@ ROWS: list[Row] = [
     ),
     Row("opentracer_spans.with_scope", "*/error.stack", ANY, ANY, OT_EXCEPTION),
     # ---- not built yet
-    Row("configure.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLING),
-    Row("configure.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLING),
-    Row("sampling.rule_ksr", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("sampling.rule_ksr", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
-    Row("sampling.rule_ksr", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("sampling.rule_ksr", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
-    Row("sampling.rule", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("sampling.rule", "*/_sampling_priority_v1", 1.0, ANY, SAMPLING),
-    Row("sampling.rule", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("sampling.rule", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
-    Row("partial.partial_flush_rate", "*/_dd.p.dm", "-0", "-3", SAMPLING),
-    Row("partial.partial_flush_rate", "*/_sampling_priority_v1", 1.0, 2.0, SAMPLING),
-    Row("partial.partial_flush_rate", "*/_dd.p.ksr", ABSENT, ANY, SAMPLING),
-    Row("partial.partial_flush_rate", "*/_dd.*_psr", ABSENT, ANY, SAMPLING),
+    Row("configure.sampler_2x", "chunk 1/*/meta/_dd.p.dm", "-0", ABSENT, SAMPLER),
+    Row("configure.sampler_2x", "chunk 1/*/_sampling_priority_v1", 1.0, ABSENT, SAMPLER),
     Row("chunks.peer_*", "*/_dd.peer.service.*", ABSENT, ANY, PEER),
     Row("chunks.peer_*", "*/peer.service", ANY, "database", PEER),
     Row("chunks.peer_*", "*/peer.service", ABSENT, ANY, PEER),

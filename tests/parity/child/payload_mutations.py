@@ -390,6 +390,18 @@ def agent_rate_missing(span, chunk, index):
     _metrics(span).pop("_dd.agent_psr", None)
 
 
+@spans("sampling.rule*", "rules.first_match")
+def rule_rate_missing(span, chunk, index):
+    """No rate of the rule."""
+    _metrics(span).pop("_dd.rule_psr", None)
+
+
+@spans("rules.single_spans")
+def span_rule_unmarked(span, chunk, index):
+    """Spans that a rule keeps are not marked."""
+    _metrics(span).pop("_dd.span_sampling.mechanism", None)
+
+
 @spans("chunks.git*")
 def repository_missing(span, chunk, index):
     """No repository."""
