@@ -15,7 +15,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager, no_parent_scope
 
 from fasttrace import Tracer as NativeTracer
-from fasttrace._span import Context
+from fasttrace._span import Context, attach, detach
 from fasttrace.opentracer import Tracer
 from fasttrace.opentracer.scope import ContextScopeManager
 
@@ -116,6 +116,33 @@ def test_baggage_passes_through_native_spans(ot_any: Tracer, tracer: NativeTrace
             with ot_any.start_active_span("child") as child:
                 assert child.span.get_baggage_item("user") == "ada"
     spans_of(tracer)
+
+
+def test_scopes_of_a_third_api(ot: Tracer, tracer: NativeTracer) -> None:
+    """A scope of yet another API, as OpenTelemetry has them, is seen and may overlap."""
+    outer = ot.start_active_span("outer")
+    outer.span.set_baggage_item("user", "ada")
+    third = tracer.start_span("third", child_of=outer.span._dd_span)
+    node = attach(third, object())
+    assert ot.active_span._dd_span is third
+    with ot.start_active_span("inner") as inner:
+        assert inner.span.get_baggage_item("user") == "ada"
+        assert ot.active_span is inner.span
+    assert ot.scope_manager.active.span._dd_span is third
+    outer.close()
+    assert outer.span.finished
+    assert tracer.current_span() is third
+    with ot.start_active_span("later"):
+        pass
+    third.finish()
+    detach(node)
+    assert ot.active_span is None
+    assert parents(tracer) == {
+        "outer": None,
+        "third": "outer",
+        "inner": "third",
+        "later": "third",
+    }
 
 
 def test_the_scope_of_a_native_span_is_borrowed(ot: Tracer, tracer: NativeTracer) -> None:
