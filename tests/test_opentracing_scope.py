@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import opentracing
@@ -13,10 +12,10 @@ import pytest
 from helpers import by_name, spans_of
 from opentracing.mocktracer import MockTracer
 from opentracing.scope_managers import ThreadLocalScopeManager
-from opentracing.scope_managers.contextvars import ContextVarsScopeManager
+from opentracing.scope_managers.contextvars import ContextVarsScopeManager, no_parent_scope
 
 from fasttrace import Tracer as NativeTracer
-from fasttrace._span import Context
+from fasttrace._span import Context, attach, detach
 from fasttrace.opentracer import Tracer
 from fasttrace.opentracer.scope import ContextScopeManager
 
@@ -119,6 +118,33 @@ def test_baggage_passes_through_native_spans(ot_any: Tracer, tracer: NativeTrace
     spans_of(tracer)
 
 
+def test_scopes_of_a_third_api(ot: Tracer, tracer: NativeTracer) -> None:
+    """A scope of yet another API, as OpenTelemetry has them, is seen and may overlap."""
+    outer = ot.start_active_span("outer")
+    outer.span.set_baggage_item("user", "ada")
+    third = tracer.start_span("third", child_of=outer.span._dd_span)
+    node = attach(third, object())
+    assert ot.active_span._dd_span is third
+    with ot.start_active_span("inner") as inner:
+        assert inner.span.get_baggage_item("user") == "ada"
+        assert ot.active_span is inner.span
+    assert ot.scope_manager.active.span._dd_span is third
+    outer.close()
+    assert outer.span.finished
+    assert tracer.current_span() is third
+    with ot.start_active_span("later"):
+        pass
+    third.finish()
+    detach(node)
+    assert ot.active_span is None
+    assert parents(tracer) == {
+        "outer": None,
+        "third": "outer",
+        "inner": "third",
+        "later": "third",
+    }
+
+
 def test_the_scope_of_a_native_span_is_borrowed(ot: Tracer, tracer: NativeTracer) -> None:
     """scope_manager.active shows a native span; closing that scope ends nothing."""
     with tracer.trace("native") as native:
@@ -154,6 +180,41 @@ def test_nothing_is_seen_from_a_detached_section(ot: Tracer, tracer: NativeTrace
                 assert apart.span.context.baggage == {}
         assert ot.active_span is root.span
     assert parents(tracer) == {"root": None, "apart": None}
+
+
+def test_no_parent_scope(tracer: NativeTracer) -> None:
+    """opentracing's own way to begin a new trace in a callback works with its own manager."""
+    ot = Tracer("shop", scope_manager=ContextVarsScopeManager(), dd_tracer=tracer)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def periodic(left: int) -> None:
+            with ot.start_active_span(f"periodic {left}") as scope:
+                scope.span.set_baggage_item(f"left {left}", "yes")
+                with no_parent_scope():
+                    if left:
+                        loop.call_soon(periodic, left - 1)
+                    with tracer.trace(f"native {left}"):
+                        ot.start_span(f"inner {left}").finish()
+                ot.start_span(f"child {left}").finish()
+
+        with ot.start_active_span("root"):
+            loop.call_soon(periodic, 1)
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert parents(tracer) == {
+        "root": None,
+        "periodic 1": "root",
+        "native 1": "periodic 1",  # the native API does not know that function
+        "inner 1": "native 1",
+        "child 1": "periodic 1",
+        "periodic 0": None,
+        "native 0": "periodic 0",
+        "inner 0": "native 0",
+        "child 0": "periodic 0",
+    }
 
 
 def test_a_manager_that_core_does_not_know_of(tracer: NativeTracer) -> None:
@@ -347,111 +408,6 @@ def test_an_exception_through_a_foreign_span(ot: Tracer) -> None:
     (span,) = mock.finished_spans()
     assert span.tags["error"] is True
     assert span.logs[0].key_values["error.kind"] is KeyError
-
-
-# -- exceptions ------------------------------------------------------------------------------------
-
-
-def test_an_exception_through_a_scope(ot_any: Tracer, tracer: NativeTracer) -> None:
-    """A scope describes an exception exactly as a native `with` does."""
-
-    def fail() -> None:
-        raise opentracing.UnsupportedFormatException("no such format")
-
-    for span in (lambda: ot_any.start_active_span("op"), lambda: tracer.trace("op")):
-        with pytest.raises(opentracing.UnsupportedFormatException):
-            with span():
-                fail()
-    ours, native = spans_of(tracer)
-    assert ours["error"] == native["error"] == 1
-    assert ours["meta"]["error.type"] == native["meta"]["error.type"]
-    assert ours["meta"]["error.message"] == "no such format"
-    assert ours["meta"]["error.stack"] == native["meta"]["error.stack"]
-    assert "error" not in {*ours["meta"], *ours["metrics"]}
-
-
-class Mute(Exception):
-    """Has no text."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-@pytest.mark.parametrize(
-    ("error", "failed"),
-    [
-        (KeyboardInterrupt(), True),
-        (asyncio.CancelledError(), True),
-        (SystemExit(1), True),
-        (Mute(), True),
-        (SystemExit(0), False),
-        (SystemExit(), False),
-        (GeneratorExit(), False),
-    ],
-    ids=repr,
-)
-def test_exceptions_that_are_special(
-    ot_any: Tracer, tracer: NativeTracer, error: BaseException, failed: bool
-) -> None:
-    """Ends of programs and generators are no failures; an exception without text is one."""
-    with pytest.raises(type(error)) as caught:
-        with ot_any.start_active_span("op"):
-            raise error
-    assert caught.value is error
-    (span,) = spans_of(tracer)
-    assert span.get("error", 0) == failed
-    assert ("error.type" in span["meta"]) == failed
-    assert ot_any.active_span is None
-
-
-def test_a_generator_that_is_closed(ot_any: Tracer, tracer: NativeTracer) -> None:
-    """A scope in a generator that is closed early ends without an error."""
-
-    def numbers() -> Iterator[int]:
-        with ot_any.start_active_span("numbers"):
-            yield 1
-
-    generator = numbers()
-    assert next(generator) == 1
-    generator.close()
-    (span,) = spans_of(tracer)
-    assert span.get("error", 0) == 0
-    assert ot_any.active_span is None
-
-
-# -- where nothing is recorded ---------------------------------------------------------------------
-
-
-def test_a_disabled_tracer_lets_a_trace_pass(ot_any: Tracer, tracer: NativeTracer) -> None:
-    """Nothing is recorded; what was extracted is what is injected, with its baggage."""
-    tracer.enabled = False
-    carrier = {
-        "x-datadog-trace-id": "7",
-        "x-datadog-parent-id": "9",
-        "x-datadog-sampling-priority": "1",
-        "ot-baggage-user": "ada",
-    }
-    context = ot_any.extract(opentracing.Format.TEXT_MAP, carrier)
-    with ot_any.start_active_span("op", child_of=context, tags={"a": 1}) as scope:
-        scope.span.set_tag("b", 2).set_tag("error", True).log_kv({"event": "error"})
-        assert ot_any.active_span is scope.span
-        out: dict[str, str] = {}
-        ot_any.inject(scope.span.context, opentracing.Format.TEXT_MAP, out)
-    assert {name: out[name] for name in carrier} == carrier
-    assert ot_any.scope_manager.active is None
-    assert tracer.stats()["finished"] == 0
-    assert spans_of(tracer) == []
-
-
-def test_a_disabled_tracer_keeps_an_activated_context(ot: Tracer, tracer: NativeTracer) -> None:
-    """A trace that the native API has activated passes through scopes of a disabled tracer."""
-    tracer.enabled = False
-    tracer.context_provider.activate(Context(7, 9, sampling_priority=1))
-    with ot.start_active_span("outer"), ot.start_active_span("inner") as scope:
-        out: dict[str, str] = {}
-        ot.inject(scope.span.context, opentracing.Format.TEXT_MAP, out)
-    assert (out["x-datadog-trace-id"], out["x-datadog-parent-id"]) == ("7", "9")
-    tracer.context_provider.activate(None)
 
 
 # -- asyncio ---------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ its own. Another scope manager goes on keeping its own; `bridge` makes its scope
 
 from __future__ import annotations
 
+import sys
+
 import opentracing
 
 from fasttrace import _log, _span
@@ -193,6 +195,17 @@ def bridge(manager: Any) -> None:
         manager.activate = activate_bridged
     except AttributeError:
         _log.warn("scope_manager", f"{type(manager).__name__} is not seen by other tracing APIs")
+
+
+def is_cut_off(manager: Any) -> bool:
+    """Whether opentracing's `no_parent_scope()` keeps the active scope from being a parent here.
+
+    Only the manager of opentracing that also uses contextvars knows that function, and only in
+    that one is nothing active for no other reason.
+    """
+    module = sys.modules.get("opentracing.scope_managers.contextvars")
+    known = module is not None and isinstance(manager, module.ContextVarsScopeManager)
+    return known and manager.active is None
 
 
 def _join(scope: Any, manager: Any) -> None:

@@ -14,7 +14,7 @@ from opentracing import Format
 
 import fasttrace
 from fasttrace import _log
-from fasttrace._span import active, attach, attached
+from fasttrace._span import active, attach, attached, attached_on_top
 from fasttrace.opentracer import scope as scopes
 from fasttrace.opentracer.propagation import BinaryPropagator, HTTPPropagator
 from fasttrace.opentracer.references import LINK_TYPE, resolve
@@ -255,6 +255,8 @@ class Tracer(opentracing.Tracer):  # type: ignore[misc]  # opentracing has no ty
         face = scope.span if scope is not None else None
         if not isinstance(face, Span):
             face = None
+        elif scopes.is_cut_off(self._foreign_manager) and attached_on_top() is not None:
+            return None, None
         if isinstance(parent, fasttrace.Span) and (face is None or face._dd_span is not parent):
             face = parent._get_ctx_item(scopes.FACE) or face
         return parent, None if face is None else face._baggage

@@ -16,6 +16,7 @@ def case_names(say):
     """Modules and names.
 
     covers: 9.exports
+    alone: no
     """
     import importlib
 
@@ -29,6 +30,7 @@ def case_signatures(say):
     """Parameters of Tracer and of what starts spans.
 
     covers: 9.signatures
+    alone: no
     """
     for function in (Tracer, Tracer.start_span, Tracer.start_active_span, Tracer.inject):
         parameters = inspect.signature(function).parameters
@@ -39,6 +41,7 @@ def case_global_tracer(say):
     """The library's global tracer does the work.
 
     covers: 9.dd-tracer
+    alone: no
     """
     say("same", Tracer("svc")._dd_tracer is ddtrace.tracer)
 
@@ -56,6 +59,7 @@ def case_keys(say):
     """Names and defaults of the configuration.
 
     covers: 9.config.keys
+    alone: no
     """
     say("keys", sorted(ConfigKeys._asdict().items()))
     say("defaults", sorted(Tracer("svc")._config.items()))
@@ -131,6 +135,7 @@ def case_unknown_key(say):
     """An unknown key is ignored.
 
     covers: 9.config.unknown
+    alone: no
     """
     say.raises("quiet", lambda: Tracer("svc", config={"agent_hostnam": "x"}) and None)
     say.raises("debug", lambda: Tracer("svc", config={"agent_hostnam": "x", "debug": True}) and 0)
@@ -140,6 +145,7 @@ def case_unknown_key_testing(say):
     """An unknown key raises with debug on, where mistakes are to raise.
 
     covers: 9.config.unknown
+    alone: no
     env: DD_TESTING_RAISE=true
     """
     say.raises("quiet", lambda: Tracer("svc", config={"agent_hostnam": "x"}) and None)
@@ -150,6 +156,7 @@ def case_scope_managers(say):
     """Scope managers of the package opentracing are taken.
 
     covers: 9.scope.managers
+    alone: no
     """
     from opentracing.scope_managers import ThreadLocalScopeManager
     from opentracing.scope_managers.contextvars import ContextVarsScopeManager
@@ -169,5 +176,6 @@ def case_scope_manager_default(say):
     """What keeps the scopes where nobody says anything.
 
     covers: 9.scope.managers
+    alone: no
     """
     say("default", type(Tracer("svc").scope_manager).__name__)
