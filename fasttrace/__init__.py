@@ -26,11 +26,17 @@ from fasttrace.tracer import Tracer, tracer
 
 __all__ = ["Context", "Span", "TraceFilter", "Tracer", "__version__", "tracer"]
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fasttrace import constants as constants
+    from fasttrace import ext as ext
+    from fasttrace import trace as trace
+else:
 
-def __getattr__(name: str) -> object:
-    """Import what `import ddtrace` makes reachable, such as `ddtrace.ext`, when it is used."""
-    if name in ("constants", "ext", "trace"):
-        from fasttrace._fork import load
+    def __getattr__(name: str) -> object:
+        """Import what `import ddtrace` makes reachable, such as `ddtrace.ext`, when it is used."""
+        if name in ("constants", "ext", "trace"):
+            from fasttrace._fork import load
 
-        return load(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return load(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

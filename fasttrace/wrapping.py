@@ -58,8 +58,7 @@ def wrap(
     if not callable(function):
         raise TypeError(f"wrap() takes something that can be called, not {function!r:.100}")
     name = name or span_name_of(function, include_class)
-    # In a class, as functions do; most objects do not, and bound methods not again.
-    binds = hasattr(type(function), "__get__") and not inspect.ismethod(function)
+    binds = _binds(function)
     make = _MAKERS.get(_kind_of(function))
     if make is None:
         kind = WrappedFunction if binds else WrappedCallable
@@ -82,6 +81,18 @@ def span_name_of(function: Any, include_class: bool = False) -> str:
         name = getattr(named, "__qualname__", name).rpartition("<locals>.")[2]
     module = getattr(named, "__module__", None) or type(named).__module__
     return f"{module}.{name}"
+
+
+def _binds(function: Any) -> bool:
+    """Whether `function` in a class is a method: functions are, most objects with `__call__` not.
+
+    Partials are from CPython 3.14 on; in 3.13 they have a `__get__` that warns of that.
+    """
+    if inspect.ismethod(function):
+        return False
+    if isinstance(function, functools.partial) and sys.version_info < (3, 14):
+        return False
+    return hasattr(type(function), "__get__")
 
 
 class _Unbound(functools.partial):  # type: ignore[type-arg]
@@ -217,10 +228,16 @@ def _wrap_generator(
             body = inside.run(function(*args, **kwargs))
             while True:
                 try:
-                    return (yield from body)
+                    result = yield from body
                 except BaseException as error:
                     if not inside.takes(error):
                         raise
+                else:
+                    if inside.has_ended():
+                        return result
+                    # From CPython 3.12 on, `yield from` takes a StopIteration that is thrown in,
+                    # where there is no method `throw` for it, for that of the iterator.
+                    inside.takes(StopIteration(result))
 
     return traced
 

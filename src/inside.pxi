@@ -81,6 +81,10 @@ cdef class Inside:
         decref(result)
         return found
 
+    def has_ended(self) -> bool:
+        """Whether there is no further step."""
+        return self._step is None
+
     def __iter__(self):
         return self
 

@@ -7,6 +7,7 @@ import functools
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
@@ -228,8 +229,11 @@ def test_partials_in_a_class(tracer: Tracer, function: Callable[..., Any]) -> No
         def __radd__(self, number: int) -> int:
             return number + 100
 
-    binds = hasattr(functools.partial, "__get__")
-    assert result_of(Holder().wrapped(2)) == result_of(Holder().plain(2)) == (103 if binds else 3)
+    binds = sys.version_info >= (3, 14)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # CPython 3.13, of the plain partial
+        plain = result_of(Holder().plain(2))
+    assert result_of(Holder().wrapped(2)) == plain == (103 if binds else 3)
     assert result_of(Holder.wrapped(2)) == 3
     assert len(spans_of(tracer)) == 2
 
