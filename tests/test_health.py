@@ -255,6 +255,7 @@ def test_a_tag_cannot_break_a_metric() -> None:
     assert _health._tags_of(config) == "env:x,service:a_b_c_d_e"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads
 def test_a_forked_child_counts_anew(receiver: Receiver) -> None:
     """A child reports its own traces only."""
     with FaultServer(answering(response())) as server:
