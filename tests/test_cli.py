@@ -24,6 +24,7 @@ def test_help_lists_the_commands():
     assert result.returncode == 0
     assert result.stdout.startswith("usage: fasttrace ")
     assert "demo" in result.stdout
+    assert "info" in result.stdout
     assert result.stderr == ""
 
 

@@ -255,6 +255,7 @@ def test_a_tag_cannot_break_a_metric() -> None:
     assert _health._tags_of(config) == "env:x,service:a_b_c_d_e"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads
 def test_a_forked_child_counts_anew(receiver: Receiver) -> None:
     """A child reports its own traces only."""
     with FaultServer(answering(response())) as server:
@@ -273,3 +274,19 @@ def test_a_forked_child_counts_anew(receiver: Receiver) -> None:
         tracer.shutdown()
         totals = receiver.totals("http.sent.traces")
     assert totals["http.sent.traces", ""] == totals["buffer.accepted.traces", ""] == 7
+
+
+def test_every_metric_is_documented() -> None:
+    """The table of docs/reliability.md names every metric that the module sends, and no other."""
+    text = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    section = text.partition("### Health metrics")[2].partition("What is dropped")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    documented = {
+        name for row in rows[1:] for name in re.findall(r"`([a-z.]+)`", row.split("|")[1])
+    }
+    source = Path(_health.__file__).read_text(encoding="utf-8")
+    sent = set(re.findall(r'_add\(f?"([a-z.{}]+)"', source))
+    for name in [name for name in sent if "{kind}" in name]:
+        sent.remove(name)
+        sent |= {name.replace("{kind}", kind) for kind in ("sent", "dropped")}
+    assert documented == sent

@@ -22,6 +22,7 @@ from fasttrace.propagation.http import HTTPPropagator
 
 ROUNDS = 200
 WARM_UP = 1100  # more than the core keeps freed spans for reuse
+TRIES = 4
 BLOCKS = 40  # that may be in use for other reasons: free lists, caches
 
 
@@ -281,11 +282,14 @@ def test_no_reference_is_kept_or_given_away(name: str, version: str) -> None:
     things = Things()
     for _ in range(WARM_UP):
         run(tracer, things)
-    counts, blocks, total = measure(tracer, things)
-    for _ in range(ROUNDS):
-        run(tracer, things)
-    counts_after, blocks_after, total_after = measure(tracer, things)
-    print(f"{name}: {blocks_after - blocks:+} blocks, {total_after - total:+} references")
+    for _ in range(TRIES):  # caches fill up in the end, a leak goes on
+        counts, blocks, total = measure(tracer, things)
+        for _ in range(ROUNDS):
+            run(tracer, things)
+        counts_after, blocks_after, total_after = measure(tracer, things)
+        print(f"{name}: {blocks_after - blocks:+} blocks, {total_after - total:+} references")
+        if blocks_after - blocks < BLOCKS and abs(total_after - total) < BLOCKS:
+            break
     changed = {
         key: counts_after[key] - counts[key]
         for key in counts
@@ -293,4 +297,4 @@ def test_no_reference_is_kept_or_given_away(name: str, version: str) -> None:
     }
     assert not changed, f"references kept (+) or given away (-) in {ROUNDS} rounds: {changed}"
     assert blocks_after - blocks < BLOCKS
-    assert abs(total_after - total) < ROUNDS // 2
+    assert abs(total_after - total) < BLOCKS

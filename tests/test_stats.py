@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +161,10 @@ def test_a_payload_can_be_settled_in_parts(tracer: Tracer) -> None:
     assert (stats["in_flight"], stats["buffered"], stats["dropped"]) == (0, 0, {"full": 12})
     with pytest.raises(ValueError, match="settled once"):
         tracer._settle(payload, "sent", spans=0, traces=0, nbytes=0)
+
+
+def test_every_key_is_documented() -> None:
+    """The table of docs/reliability.md names the keys of stats(), in their order."""
+    text = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    section = text.partition("## Accounting")[2].partition("At every moment")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Tracer().stats())
