@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -83,12 +84,18 @@ def test_service_and_modifier(tracer: Tracer) -> None:
     assert span["meta"]["http.status_code"] == "200"
 
 
-@pytest.mark.parametrize(("status", "error"), [(200, 0), (404, 0), (499, 0), (500, 1), (599, 1)])
-def test_statuses(tracer: Tracer, status: int, error: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "text", "error"),
+    [
+        *((200, "200", 0), (404, "404", 0), (499, "499", 0), (500, "500", 1), (599, "599", 1)),
+        *((HTTPStatus.OK, "200", 0), (HTTPStatus.BAD_GATEWAY, "502", 1)),
+    ],
+)
+def test_statuses(tracer: Tracer, status: int, text: str, error: int) -> None:
     """Statuses from 500 to 599 are errors."""
     serve(TraceMiddleware(answering({**OK, "status": status}, body()), tracer))
     span = span_of(tracer)
-    assert (span["meta"]["http.status_code"], span.get("error", 0)) == (str(status), error)
+    assert (span["meta"]["http.status_code"], span.get("error", 0)) == (text, error)
 
 
 def test_what_the_application_raises(tracer: Tracer) -> None:

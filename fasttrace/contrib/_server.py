@@ -94,7 +94,7 @@ class Server:
 
     def set_status(self, span: Span, status: int) -> None:
         """Tag the status of the response; some are errors."""
-        span.set_tag(STATUS_CODE, str(status))
+        span.set_tag(STATUS_CODE, str(int(status)))  # of an HTTPStatus only the number
         for first, last in self._errors:
             if first <= status <= last:
                 span.error = 1
