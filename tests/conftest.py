@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ POSIX_ONLY = ["test_server_*.py", "test_sigterm.py", "test_exit.py", "test_fork*
 collect_ignore_glob = POSIX_ONLY if sys.platform == "win32" else []
 
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
+
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A developer's own settings must not decide what the tests see.
 for _name in list(os.environ):
