@@ -10,7 +10,7 @@ SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-na
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
-  bench-gate debug sanitize memcheck soak portable cross-check clean
+  bench-sampling bench-gate debug sanitize memcheck soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,9 @@ bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the nativ
 
 bench-propagation: .venv-bench/built  ## measure what writing and reading headers costs, with its peers
 	.venv-bench/bin/python benchmarks/propagation.py $(ARGS)
+
+bench-sampling: .venv-bench/built  ## measure what sampling rules cost
+	.venv-bench/bin/python benchmarks/sampling_rules.py $(ARGS)
 
 bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
 	.venv-bench/bin/python benchmarks/gate.py $(ARGS)

@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import interpreter
+from sampling_rules import DISCARDING_ENV, MATCHING_ENV
 
 HERE = Path(__file__).resolve().parent
 BASELINE = HERE / "gate_baseline.json"
@@ -39,7 +40,10 @@ SCENARIOS = (
     "wrap_coroutine",
     "disabled_with",
     "disabled_wrap",
+    "rule_root",
+    "discarded_child",
 )
+ENVIRONMENTS = {"rule_root": MATCHING_ENV, "discarded_child": DISCARDING_ENV}
 FEW_SPANS, MANY_SPANS = 1_000, 11_000
 TOLERANCE = 0.03
 """A scenario may cost this fraction more than its baseline."""
@@ -106,7 +110,7 @@ def _profile(python: str, peer: str, scenario: str, spans: int, directory: Path)
         capture_output=True,
         text=True,
         # The order of dicts and sets of strings must not change from run to run.
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONHASHSEED": "0", **ENVIRONMENTS.get(scenario, {})},
     )
     if done.returncode:
         raise RuntimeError(f"{scenario}: the run under valgrind failed\n{done.stderr}")

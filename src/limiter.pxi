@@ -20,18 +20,21 @@ cdef class Limiter:
         self.refilled_ns = ft_now_ns()
 
 
-cdef bint limiter_allows(Limiter limiter) noexcept:
-    """Takes a token if there is one, and counts."""
-    cdef int64_t now_ns
+cdef bint limiter_allows(Limiter limiter, int64_t now_ns=0) noexcept:
+    """Takes a token if there is one, and counts.
+
+    now_ns: monotonic, if it is known; a moment ago will do.
+    """
     cdef bint allowed
     if limiter.per_second < 0.0:
         limiter.last_share = 1.0
         return True
-    now_ns = ft_now_ns()
+    if now_ns == 0:
+        now_ns = ft_now_ns()
     allowed = limiter.per_second > 0.0
     if allowed:
         if limiter.tokens < limiter.per_second and now_ns > limiter.refilled_ns:
-            limiter.tokens += <double>(now_ns - limiter.refilled_ns) / LIMIT_WINDOW_NS * limiter.per_second
+            limiter.tokens += <double>(now_ns - limiter.refilled_ns) * 1e-9 * limiter.per_second
             if limiter.tokens > limiter.per_second:
                 limiter.tokens = limiter.per_second
         limiter.refilled_ns = now_ns
@@ -51,5 +54,7 @@ cdef bint limiter_allows(Limiter limiter) noexcept:
 
 cdef double limiter_share(Limiter limiter) noexcept:
     """Share let through: the mean of this window and the one before it."""
-    cdef double share = <double>limiter.allowed / limiter.asked if limiter.asked else 1.0
-    return share if limiter.last_share < 0.0 else (share + limiter.last_share) / 2.0
+    cdef double share = 1.0
+    if limiter.allowed != limiter.asked:         # mostly they are the same, and divisions are dear
+        share = <double>limiter.allowed / limiter.asked
+    return share if limiter.last_share < 0.0 else (share + limiter.last_share) * 0.5

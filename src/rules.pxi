@@ -143,7 +143,7 @@ cdef bint names_match(SampleRule rule, PyObject *service, PyObject *name, PyObje
         and field_matches(rule.resource, resource)
 
 
-cdef uint64_t find_candidates(RuleSet rules, PyObject *service, PyObject *name, PyObject *resource) except? 0:
+cdef uint64_t find_candidates(RuleSet rules, PyObject *service, PyObject *name, PyObject *resource) except? 0xFFFFFFFFFFFFFFFF:
     """Bit i: rule i matches these names. Ends with the first that asks for nothing else."""
     cdef Py_ssize_t i
     cdef uint64_t found = 0
@@ -168,7 +168,7 @@ cdef inline uint64_t slot_hash(PyObject *text) noexcept:
 
 
 cdef inline uint64_t rules_candidates(RuleSet rules, PyObject *service, PyObject *name,
-                                      PyObject *resource) except? 0:
+                                      PyObject *resource) except? 0xFFFFFFFFFFFFFFFF:
     """The same, as far as possible from memory."""
     cdef RuleSlot *slot
     cdef uint64_t h
@@ -190,7 +190,7 @@ cdef inline uint64_t rules_candidates(RuleSet rules, PyObject *service, PyObject
 
 
 cdef uint64_t learn_candidates(RuleSet rules, RuleSlot *slot, PyObject *service, PyObject *name,
-                               PyObject *resource) except? 0:
+                               PyObject *resource) except? 0xFFFFFFFFFFFFFFFF:
     cdef uint64_t found = find_candidates(rules, service, name, resource)
     if slot_takes(service) and slot_takes(name) and slot_takes(resource):
         rule_slot_clear(slot)

@@ -41,7 +41,7 @@ cdef int decide(TracerCore core, Segment segment, PyObject *first=NULL) except -
     if core.rules is not None or core.rates is not None:
         rule = find_rule(core, segment, first)
         if rule is not None:
-            return decide_by(core.rules, rule, state)
+            return decide_by(core.rules, rule, state, root_end_ns(segment))
     if state.mechanism == MECHANISM_NONE:
         state.mechanism = MECHANISM_DEFAULT
     state.priority = AUTO_KEEP
@@ -86,7 +86,14 @@ cdef SampleRule agent_rule(TracerCore core, Segment segment, Span root):
     return core.rated_rule
 
 
-cdef int decide_by(RuleSet rules, SampleRule rule, TraceState state) except -1:
+cdef inline int64_t root_end_ns(Segment segment) noexcept:
+    """When the local root ended (monotonic), which mostly was just now; 0: it did not, or it was told when."""
+    if segment.root == NULL or (<Span>segment.root)._flags & (SPAN_FINISHED | SPAN_DURATION_SET) != SPAN_FINISHED:
+        return 0
+    return (<Span>segment.root)._start_ns + (<Span>segment.root)._duration_ns
+
+
+cdef int decide_by(RuleSet rules, SampleRule rule, TraceState state, int64_t now_ns) except -1:
     """The decision of a rule: its rate, and for what it keeps the limit of all rules."""
     cdef bint keeps = rate_keeps(state.id_low, rule.rate)
     state.rule = rule
@@ -98,7 +105,7 @@ cdef int decide_by(RuleSet rules, SampleRule rule, TraceState state) except -1:
         state.priority = AUTO_KEEP if keeps else AUTO_REJECT
     else:
         if keeps:
-            keeps = limiter_allows(rules.limiter)
+            keeps = limiter_allows(rules.limiter, now_ns)
             state.limit = limiter_share(rules.limiter)
         state.priority = USER_KEEP if keeps else USER_REJECT
         if rule.discards and not keeps:
@@ -132,7 +139,7 @@ cdef int discard_early(TracerCore core, Segment segment, Span root, bint has_res
         return 0
     rule = <SampleRule>PyList_GET_ITEM(<PyObject *>rules.rules, i)
     if rule.tags is None and rule.discards and not rate_keeps(state.id_low, rule.rate):
-        decide_by(rules, rule, state)
+        decide_by(rules, rule, state, 0)
         state.discarded = DISCARDED_EARLY
     return 0
 

@@ -24,7 +24,7 @@ from fasttrace.testing import capture
 from fasttrace.tree import draw
 
 README = ROOT / "README.md"
-EXECUTED = ("guide.md", "filters.md", "testing.md")
+EXECUTED = ("guide.md", "filters.md", "testing.md", "sampling.md")
 
 
 class Block(NamedTuple):

@@ -6,6 +6,8 @@ peer_otel.py writes the same shapes out in OpenTelemetry's words, peer_floor.py 
 
 from __future__ import annotations
 
+import os
+
 from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
 from measured import tracer
 
@@ -87,6 +89,21 @@ def exception(n: int) -> None:
             pass
 
 
+def rule_root(n: int) -> None:
+    # As single_root, in an environment with a rule for it.
+    for _ in range(n):
+        with tracer.trace("web.request"):
+            pass
+
+
+def discarded_child(n: int) -> None:
+    # Children of one discarded root: its own cost is spread over all of them.
+    with tracer.trace("noise.request", resource="/health"):
+        for _ in range(n - 1):
+            with tracer.trace("cache.get"):
+                pass
+
+
 scenarios: dict[str, Burst] = {
     burst.__name__: burst
     for burst in (
@@ -100,3 +117,5 @@ scenarios: dict[str, Burst] = {
         exception,
     )
 }
+if "DD_TRACE_SAMPLING_RULES" in os.environ:  # see sampling_rules.py
+    scenarios |= {"rule_root": rule_root, "discarded_child": discarded_child}

@@ -1,0 +1,8 @@
+# Which traces are kept, and what is counted of the others.
+
+include "limiter.pxi"
+include "rules.pxi"
+include "sampler.pxi"
+include "tail.pxi"
+include "sketch.pxi"
+include "stats.pxi"
