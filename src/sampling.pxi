@@ -1,4 +1,5 @@
 # Which traces are kept, and what is counted of the others.
+from libc.math cimport floor
 
 include "limiter.pxi"
 include "rules.pxi"
