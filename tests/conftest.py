@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 from agent_process import AgentSession, TestAgent
-from helpers import accounting_difference, make_offline_tracer, take_payloads
+from helpers import accounting_difference, figures, make_offline_tracer, take_payloads
 
 if TYPE_CHECKING:
     from fasttrace import Tracer
@@ -53,6 +53,14 @@ hypothesis.settings.register_profile(
     "full", parent=hypothesis.settings.get_profile("small"), max_examples=5000, derandomize=False
 )
 hypothesis.settings.load_profile("full" if FULL else "small")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests have measured."""
+    if figures:
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.write_line(figure)
 
 
 # -- every tracer made during a test ---------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 #: How long a child process may run before the test fails, s.
 CHILD_TIMEOUT_S = 120.0
+
+
+#: What tests have measured, for the end of the run.
+figures: list[str] = []
+
+
+def note_figure(text: str) -> None:
+    """Have `text` shown, beside the name of the test that runs, when the run has ended."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].rpartition("::")[2]
+    figures.append(f"{test}: {text}")
 
 
 def accounting_difference(stats: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ import contextvars
 import os
 from typing import Any
 
-from helpers import make_offline_tracer, spans_of
+from helpers import make_offline_tracer, note_figure, spans_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -340,5 +340,5 @@ def test_any_order_of_calls_agrees_with_the_model() -> None:
             deadline=None,
         ),
     )
-    print(f"{ActiveMachine.steps} steps")
+    note_figure(f"{ActiveMachine.steps} steps")
     assert ActiveMachine.steps >= STEPS

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import run_python, spans_of
+from helpers import note_figure, run_python, spans_of
 
 from fasttrace import Context, Span, Tracer
 
@@ -45,7 +45,7 @@ def run_with_rss(code: str) -> float:
 
     result = run_python(textwrap.dedent(RSS) + textwrap.dedent(code))
     grown_mib = float(result.stdout.split()[-1])
-    print(f"RSS grew by {grown_mib:.1f} MiB")
+    note_figure(f"RSS grew by {grown_mib:.1f} MiB")
     return grown_mib
 
 
