@@ -309,6 +309,7 @@ class Flusher:
             self._export_lock.release()
         self._failures = self._failures + 1 if outcome.put_back else 0
         warn_all(outcome)
+        _log.after_delivery(outcome.delivered)
         return outcome
 
     def _discover(self) -> None:
