@@ -69,7 +69,7 @@ class Flusher:
         """Begin without a thread and with new locks."""
         self._start_lock = NativeLock()
         self._export_lock = NativeLock()  # held by the thread that talks to the exporter
-        self._export_thread: int | None = None
+        self._more = False  # something was finished in the middle of the sending, by its thread
         self._thread: int | None = None  # the background thread's id
         self._alive = False  # a background thread has been started and has not ended
         self._parked = False  # it sleeps until `start`, because there is nothing to send
@@ -127,7 +127,7 @@ class Flusher:
         Returns whether all of it has reached the agent. What has not is sent later, if it can be.
         """
         _fork.check_process()
-        if get_ident() in (self._thread, self._export_thread):
+        if self._is_in_sending_thread():
             return False  # called by a log handler or signal handler that interrupts the sending
         if self._is_idle():
             return True
@@ -164,7 +164,7 @@ class Flusher:
     def finish_stop(self) -> bool:
         """Wait until the flusher has stopped or its deadline has passed; drop what is left then."""
         deadline_ns = self._delivery.final_ns
-        if deadline_ns is None or get_ident() in (self._thread, self._export_thread):
+        if deadline_ns is None or self._is_in_sending_thread():
             return False
         lost = self._delivery.lost
         while self._alive and not self._ended.wait(_slice_s(deadline_ns)):
@@ -299,13 +299,11 @@ class Flusher:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
         if not self._export_lock.acquire(wait_s):
             return Outcome.nothing_done()
-        self._export_thread = get_ident()
         try:
             outcome = self._delivery.round(self._exporter, deadline_ns)
             if self._config.stats_enabled:
                 self._send_stats(everything, deadline_ns, outcome)
         finally:
-            self._export_thread = None
             self._export_lock.release()
         self._failures = self._failures + 1 if outcome.put_back else 0
         warn_all(outcome)
@@ -343,7 +341,10 @@ class Flusher:
         self._load()
         attempts = 0
         while True:
+            self._more = False
             outcome = self._round(deadline_ns)
+            if self._more and not outcome.put_back:
+                continue  # with what a destructor or a signal handler has finished meanwhile
             attempts += 1
             if not outcome.put_back:
                 return outcome.delivered
@@ -359,8 +360,9 @@ class Flusher:
 
     def _send_now(self) -> None:
         """Send what is finished, in all as long as the exit may still take."""
-        if get_ident() in (self._thread, self._export_thread):
-            return  # whoever is interrupted here sends this as well
+        if self._is_in_sending_thread():
+            self._more = True  # whoever is interrupted here sends this as well
+            return
         begin_ns = monotonic_ns()
         self._delivery.final_ns = _exit.late_deadline_ns(self)
         try:
@@ -377,7 +379,11 @@ class Flusher:
     # -- odds and ends -----------------------------------------------------------------------------
 
     def _is_idle(self) -> bool:
-        return not (self._core._buffered_bytes or self._tickets or self._export_thread is not None)
+        return not (self._core._buffered_bytes or self._tickets or self._export_lock.locked())
+
+    def _is_in_sending_thread(self) -> bool:
+        """Whether the caller interrupts a thread that sends, which must not wait for itself."""
+        return get_ident() == self._thread or self._export_lock.mine()
 
     def _wake_thread(self) -> None:
         self._nudge.set()
