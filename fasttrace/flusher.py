@@ -31,6 +31,7 @@ _FLUSH_ATTEMPTS = 3  # of one flush()
 _FIRST_RETRY_S = 0.05  # while somebody waits for the result; doubled each time
 _LONGEST_URGENT_RETRY_S = 0.5
 _LONGEST_RETRY_S = 5.0  # in the background
+_MORE_SHARE = 4  # a quarter of the time may go into what is finished in the middle of the sending
 _WAIT_SLICE_NS = 100_000_000  # a waiting main thread handles signals this often
 _INTERRUPT_WAIT_NS = 50_000_000  # for a thread whose connection has been cut to end
 
@@ -278,15 +279,16 @@ class Flusher:
         """Import what sending needs, in one step that a fork waits for."""
         if self._tried_to_load:
             return
-        self._tried_to_load = True
         try:
             with _fork.gate:
-                from fasttrace._discovery import Discovery
+                if not self._tried_to_load:
+                    from fasttrace._discovery import Discovery
 
-                self.discovery = Discovery(self._core, self._config)
-                self._exporter = _make_exporter(self._config)
+                    self.discovery = Discovery(self._core, self._config)
+                    self._exporter = _make_exporter(self._config)
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
+        self._tried_to_load = True  # only now: a child forked meanwhile has to load by itself
 
     def _round(self, deadline_ns: int | None = None, everything: bool = True) -> Outcome:
         """Deliver what is buffered; the calling thread holds no lock but has its turn.
@@ -340,14 +342,17 @@ class Flusher:
         """Deliver from the calling thread, where there is no other to do it."""
         self._load()
         attempts = 0
+        begin_ns = monotonic_ns()
+        more_until_ns = begin_ns + (deadline_ns - begin_ns) // _MORE_SHARE
         while True:
             self._more = False
             outcome = self._round(deadline_ns)
-            if self._more and not outcome.put_back:
-                continue  # with what a destructor or a signal handler has finished meanwhile
-            attempts += 1
             if not outcome.put_back:
+                if self._more and monotonic_ns() < more_until_ns:
+                    continue  # with what a destructor or a signal handler has finished meanwhile
+                self._have_next_chunk_sent()
                 return outcome.delivered
+            attempts += 1
             pause_s = min(_FIRST_RETRY_S * 2.0 ** (attempts - 1), _LONGEST_URGENT_RETRY_S)
             final = self._delivery.final_ns is not None
             over = monotonic_ns() + int(pause_s * 1e9) >= deadline_ns
@@ -357,6 +362,11 @@ class Flusher:
         if final:
             self._delivery.drop_rest()
         return False
+
+    def _have_next_chunk_sent(self) -> None:
+        """Have the core call `start` for the next chunk, though the buffer may not be empty."""
+        for payload in reversed(self._core._swap()):
+            self._core._unswap(payload)
 
     def _send_now(self) -> None:
         """Send what is finished, in all as long as the exit may still take."""
@@ -397,6 +407,8 @@ class Flusher:
                 self._call_exporter("close")
             finally:
                 self._export_lock.release()
+            if self._core._buffered_bytes and _exit.began():
+                self._send_now()  # what a destructor or a signal handler has finished meanwhile
 
     def _call_exporter(self, name: str) -> None:
         """Call an exporter's method that it need not have."""

@@ -61,5 +61,5 @@ def run(code: str, env: dict[str, str], *arguments: str, timeout_s: float = 120.
         env=env,
         cwd=os.sep,  # not where the package's sources are
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}: {done.stderr}"
     return done.stdout

@@ -114,6 +114,7 @@ def test_fork_by_a_server_written_in_c(session: Any) -> None:
         """
         import _imp, ctypes
         from fasttrace import tracer
+        sys.setswitchinterval(60.0)  # or the child may lose the lock of the interpreter at once
         tracer.trace("sent before").finish()
         assert tracer.flush(10.0)
         for _ in range(5):
