@@ -103,9 +103,8 @@ class Flusher:
         if not self._start_lock.acquire(0):
             return  # another thread, or what this call interrupts, is at it
         try:
-            self._core._flusher_running = True
-            self._delivery.final_ns = None
             if self._alive:
+                self._core._flusher_running = True
                 self._parked = False
                 self._nudge.set()
                 return
@@ -113,14 +112,20 @@ class Flusher:
             # and waits for its end at exit: that must not be the one that is started here.
             _fork.load("threading")
             _exit.watch(self)
-            self._ended = NativeEvent()
-            self._alive = True
-            start_native_thread(self._run)
+            if not _exit.began():  # else it began after the look above, and knows of no thread
+                self._delivery.final_ns = None
+                self._core._flusher_running = True
+                self._ended = NativeEvent()
+                self._alive = True
+                start_native_thread(self._run)
+                return
         except Exception as error:
             self._alive = self._core._flusher_running = False
             _log.warn("flusher thread", f"no thread to send traces could be started: {error}")
+            return
         finally:
             self._start_lock.release()
+        self._send_now()
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Send what is finished, and wait for that at most `timeout_s` seconds (None: 5).
@@ -264,12 +269,15 @@ class Flusher:
                 ticket.done.set()
 
     def _end(self) -> None:
-        self._thread = None
-        self._alive = self._parked = False
-        self._core._flusher_running = False
+        with self._start_lock:  # or `start` could take this thread for one that goes on
+            self._thread = None
+            self._alive = self._parked = False
+            self._core._flusher_running = False
         if self._core._buffered_bytes and self._delivery.final_ns is None:
             self.start()  # a chunk came too late for this thread and too early for another
-        elif not self._core._buffered_bytes:
+        elif self._core._buffered_bytes:
+            self._have_next_chunk_sent()  # unless `finish_stop` does it, which may have gone
+        else:
             self._let_go()
         self._ended.set()
 
@@ -366,7 +374,8 @@ class Flusher:
     def _have_next_chunk_sent(self) -> None:
         """Have the core call `start` for the next chunk, though the buffer may not be empty."""
         for payload in reversed(self._core._swap()):
-            self._core._unswap(payload)
+            if not self._core._unswap(payload):
+                self._core._settle(payload, "buffer_full")
 
     def _send_now(self) -> None:
         """Send what is finished, in all as long as the exit may still take."""

@@ -5,6 +5,7 @@ Each program is sent to the real agent and ends by writing how many spans it has
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def tell():
         lock.acquire()
     gc.collect()
     span("end")
-    os.write(1, str(tracer.stats()["finished"]).encode())
+    os.write(1, repr(tracer.stats()).encode())
 atexit.register(tell)
 atexit.register(lambda: span("atexit after ours"))
 from fasttrace import tracer
@@ -56,9 +57,10 @@ def check(body: str, session: Any, **env: str) -> Counter[str]:
     assert done.returncode == int(env.get("EXPECT", "0")), done.stderr
     spans = session.spans()
     assert len({one["span_id"] for one in spans}) == len(spans)
-    assert len(spans) == int(done.stdout), done.stderr
+    stats = ast.literal_eval(done.stdout)
+    assert len(spans) == stats["finished"], f"{stats} {done.stderr}"
     counts = Counter(one["name"] for one in spans)
-    print(f"{done.stdout} spans finished, {len(spans)} received: {dict(counts)}")
+    print(f"{stats['finished']} spans finished, {len(spans)} received: {dict(counts)}")
     return counts
 
 
