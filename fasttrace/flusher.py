@@ -325,11 +325,9 @@ class Flusher:
         if self.discovery is None or self._tickets or self._delivery.final_ns is not None:
             return
         if self._export_lock.acquire(0):
-            self._export_thread = get_ident()
             try:
                 self.discovery.ask(self._exporter)
             finally:
-                self._export_thread = None
                 self._export_lock.release()
 
     def _send_stats(self, everything: bool, deadline_ns: int | None, outcome: Outcome) -> None:
