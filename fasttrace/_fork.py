@@ -9,6 +9,8 @@ Three rules:
   tracer's buffers are emptied: what was buffered leaves from the parent only.
 * A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush.
 
+  If it cut an import of ours in two, the child imports anew what is half there.
+
 uWSGI's master forks in C and without taking the interpreter's lock: a thread that holds it at that
 moment leaves the worker hung. So no thread is started there; see `forbids_threads`.
 """
@@ -53,6 +55,9 @@ class _Gate:
         if self._depth == 0:
             self._owner = None
             self._lock.release()
+
+    def held_by_another(self) -> bool:
+        return self._owner is not None and self._owner != get_ident()
 
     def close_for_fork(self) -> None:
         self.__enter__()
@@ -117,9 +122,24 @@ def forbids_threads() -> bool:
         return False  # another module of that name
 
 
+def _forget_half_imported() -> None:
+    """Have a child import anew what a thread that it does not have was importing.
+
+    The import system would wait for that thread for ever, or hand out what is half there.
+    """
+    locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+    for name, reference in list(locks.items()):
+        lock = reference()
+        if getattr(lock, "owner", None) not in (None, get_ident()):
+            locks.pop(name, None)
+            sys.modules.pop(name, None)
+
+
 def _after_in_child() -> None:
     global _pid
     _pid = os.getpid()
+    if gate.held_by_another():
+        _forget_half_imported()
     gate.renew()
     for function in _in_child:
         function()

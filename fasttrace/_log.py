@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 #: The most characters of one message. A message never holds a tag value, whatever its length.
 MAX_CHARS = 500
 
+#: Warnings that wait for the next delivery: a buffer is full because the agent is away, and then
+#: one warning tells of both.
+_LATER = ("buffer_full",)
+
 _rate_ns = 60_000_000_000  # least time between two warnings of one cause; 0: no limit
 _debug = False
 _silent = False
 _logger: Logger | None = None
 _last_ns: dict[str, int] = {}  # cause -> when it was last heard of
 _held_back: dict[str, int] = {}  # cause -> warnings not shown since then
+_waiting: dict[str, str] = {}  # cause, one of _LATER -> message
 
 
 def configure(rate_s: float, debug: bool) -> None:
@@ -54,6 +59,21 @@ def warn(cause: str, message: str) -> None:
 
     The next warning of a cause that was held back says how often.
     """
+    if cause in _LATER:
+        _waiting[cause] = message
+    else:
+        _warn_now(cause, message)
+
+
+def after_delivery(delivered: bool) -> None:
+    """Log the warnings that waited for it, unless it went wrong, of which has been warned."""
+    while _waiting:
+        cause, message = _waiting.popitem()
+        if delivered:
+            _warn_now(cause, message)
+
+
+def _warn_now(cause: str, message: str) -> None:
     try:
         if _silent or sys.is_finalizing():
             return

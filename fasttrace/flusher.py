@@ -31,6 +31,7 @@ _FLUSH_ATTEMPTS = 3  # of one flush()
 _FIRST_RETRY_S = 0.05  # while somebody waits for the result; doubled each time
 _LONGEST_URGENT_RETRY_S = 0.5
 _LONGEST_RETRY_S = 5.0  # in the background
+_MORE_SHARE = 4  # a quarter of the time may go into what is finished in the middle of the sending
 _WAIT_SLICE_NS = 100_000_000  # a waiting main thread handles signals this often
 _INTERRUPT_WAIT_NS = 50_000_000  # for a thread whose connection has been cut to end
 
@@ -69,7 +70,7 @@ class Flusher:
         """Begin without a thread and with new locks."""
         self._start_lock = NativeLock()
         self._export_lock = NativeLock()  # held by the thread that talks to the exporter
-        self._export_thread: int | None = None
+        self._more = False  # something was finished in the middle of the sending, by its thread
         self._thread: int | None = None  # the background thread's id
         self._alive = False  # a background thread has been started and has not ended
         self._parked = False  # it sleeps until `start`, because there is nothing to send
@@ -102,9 +103,8 @@ class Flusher:
         if not self._start_lock.acquire(0):
             return  # another thread, or what this call interrupts, is at it
         try:
-            self._core._flusher_running = True
-            self._delivery.final_ns = None
             if self._alive:
+                self._core._flusher_running = True
                 self._parked = False
                 self._nudge.set()
                 return
@@ -112,14 +112,20 @@ class Flusher:
             # and waits for its end at exit: that must not be the one that is started here.
             _fork.load("threading")
             _exit.watch(self)
-            self._ended = NativeEvent()
-            self._alive = True
-            start_native_thread(self._run)
+            if not _exit.began():  # else it began after the look above, and knows of no thread
+                self._delivery.final_ns = None
+                self._core._flusher_running = True
+                self._ended = NativeEvent()
+                self._alive = True
+                start_native_thread(self._run)
+                return
         except Exception as error:
             self._alive = self._core._flusher_running = False
             _log.warn("flusher thread", f"no thread to send traces could be started: {error}")
+            return
         finally:
             self._start_lock.release()
+        self._send_now()
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Send what is finished, and wait for that at most `timeout_s` seconds (None: 5).
@@ -127,7 +133,7 @@ class Flusher:
         Returns whether all of it has reached the agent. What has not is sent later, if it can be.
         """
         _fork.check_process()
-        if get_ident() in (self._thread, self._export_thread):
+        if self._is_in_sending_thread():
             return False  # called by a log handler or signal handler that interrupts the sending
         if self._is_idle():
             return True
@@ -164,7 +170,7 @@ class Flusher:
     def finish_stop(self) -> bool:
         """Wait until the flusher has stopped or its deadline has passed; drop what is left then."""
         deadline_ns = self._delivery.final_ns
-        if deadline_ns is None or get_ident() in (self._thread, self._export_thread):
+        if deadline_ns is None or self._is_in_sending_thread():
             return False
         lost = self._delivery.lost
         while self._alive and not self._ended.wait(_slice_s(deadline_ns)):
@@ -263,12 +269,15 @@ class Flusher:
                 ticket.done.set()
 
     def _end(self) -> None:
-        self._thread = None
-        self._alive = self._parked = False
-        self._core._flusher_running = False
+        with self._start_lock:  # or `start` could take this thread for one that goes on
+            self._thread = None
+            self._alive = self._parked = False
+            self._core._flusher_running = False
         if self._core._buffered_bytes and self._delivery.final_ns is None:
             self.start()  # a chunk came too late for this thread and too early for another
-        elif not self._core._buffered_bytes:
+        elif self._core._buffered_bytes:
+            self._have_next_chunk_sent()  # unless `finish_stop` does it, which may have gone
+        else:
             self._let_go()
         self._ended.set()
 
@@ -278,15 +287,16 @@ class Flusher:
         """Import what sending needs, in one step that a fork waits for."""
         if self._tried_to_load:
             return
-        self._tried_to_load = True
         try:
             with _fork.gate:
-                from fasttrace._discovery import Discovery
+                if not self._tried_to_load:
+                    from fasttrace._discovery import Discovery
 
-                self.discovery = Discovery(self._core, self._config)
-                self._exporter = _make_exporter(self._config)
+                    self.discovery = Discovery(self._core, self._config)
+                    self._exporter = _make_exporter(self._config)
         except Exception as error:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
+        self._tried_to_load = True  # only now: a child forked meanwhile has to load by itself
 
     def _round(self, deadline_ns: int | None = None, everything: bool = True) -> Outcome:
         """Deliver what is buffered; the calling thread holds no lock but has its turn.
@@ -299,16 +309,15 @@ class Flusher:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
         if not self._export_lock.acquire(wait_s):
             return Outcome.nothing_done()
-        self._export_thread = get_ident()
         try:
             outcome = self._delivery.round(self._exporter, deadline_ns)
             if self._config.stats_enabled:
                 self._send_stats(everything, deadline_ns, outcome)
         finally:
-            self._export_thread = None
             self._export_lock.release()
         self._failures = self._failures + 1 if outcome.put_back else 0
         warn_all(outcome)
+        _log.after_delivery(outcome.delivered)
         return outcome
 
     def _discover(self) -> None:
@@ -316,11 +325,9 @@ class Flusher:
         if self.discovery is None or self._tickets or self._delivery.final_ns is not None:
             return
         if self._export_lock.acquire(0):
-            self._export_thread = get_ident()
             try:
                 self.discovery.ask(self._exporter)
             finally:
-                self._export_thread = None
                 self._export_lock.release()
 
     def _send_stats(self, everything: bool, deadline_ns: int | None, outcome: Outcome) -> None:
@@ -341,11 +348,17 @@ class Flusher:
         """Deliver from the calling thread, where there is no other to do it."""
         self._load()
         attempts = 0
+        begin_ns = monotonic_ns()
+        more_until_ns = begin_ns + (deadline_ns - begin_ns) // _MORE_SHARE
         while True:
+            self._more = False
             outcome = self._round(deadline_ns)
-            attempts += 1
             if not outcome.put_back:
+                if self._more and monotonic_ns() < more_until_ns:
+                    continue  # with what a destructor or a signal handler has finished meanwhile
+                self._have_next_chunk_sent()
                 return outcome.delivered
+            attempts += 1
             pause_s = min(_FIRST_RETRY_S * 2.0 ** (attempts - 1), _LONGEST_URGENT_RETRY_S)
             final = self._delivery.final_ns is not None
             over = monotonic_ns() + int(pause_s * 1e9) >= deadline_ns
@@ -356,10 +369,17 @@ class Flusher:
             self._delivery.drop_rest()
         return False
 
+    def _have_next_chunk_sent(self) -> None:
+        """Have the core call `start` for the next chunk, though the buffer may not be empty."""
+        for payload in reversed(self._core._swap()):
+            if not self._core._unswap(payload):
+                self._core._settle(payload, "buffer_full")
+
     def _send_now(self) -> None:
         """Send what is finished, in all as long as the exit may still take."""
-        if get_ident() in (self._thread, self._export_thread):
-            return  # whoever is interrupted here sends this as well
+        if self._is_in_sending_thread():
+            self._more = True  # whoever is interrupted here sends this as well
+            return
         begin_ns = monotonic_ns()
         self._delivery.final_ns = _exit.late_deadline_ns(self)
         try:
@@ -376,7 +396,11 @@ class Flusher:
     # -- odds and ends -----------------------------------------------------------------------------
 
     def _is_idle(self) -> bool:
-        return not (self._core._buffered_bytes or self._tickets or self._export_thread is not None)
+        return not (self._core._buffered_bytes or self._tickets or self._export_lock.locked())
+
+    def _is_in_sending_thread(self) -> bool:
+        """Whether the caller interrupts a thread that sends, which must not wait for itself."""
+        return get_ident() == self._thread or self._export_lock.mine()
 
     def _wake_thread(self) -> None:
         self._nudge.set()
@@ -390,6 +414,8 @@ class Flusher:
                 self._call_exporter("close")
             finally:
                 self._export_lock.release()
+            if self._core._buffered_bytes and _exit.began():
+                self._send_now()  # what a destructor or a signal handler has finished meanwhile
 
     def _call_exporter(self, name: str) -> None:
         """Call an exporter's method that it need not have."""

@@ -8,6 +8,7 @@ cdef extern from "pythread.h" nogil:
     void PyThread_free_lock(PyThread_type_lock)
     int PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag)
     void PyThread_release_lock(PyThread_type_lock)
+    unsigned long PyThread_get_thread_ident()
     unsigned long PyThread_start_new_thread(void (*func)(void *) noexcept, void *arg)
 
 cdef extern from "Python.h":
@@ -28,6 +29,7 @@ cdef class NativeLock:
     """A non-reentrant lock of the operating system; `with lock:` works."""
     cdef PyThread_type_lock _lock
     cdef bint _held
+    cdef unsigned long _holder       # the thread, while _held
 
     def __cinit__(self):
         self._lock = PyThread_allocate_lock()
@@ -49,6 +51,7 @@ cdef class NativeLock:
                 got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
         if got:
             self._held = True
+            self._holder = PyThread_get_thread_ident()
         return got != 0
 
     def release(self) -> None:
@@ -61,6 +64,10 @@ cdef class NativeLock:
     def locked(self) -> bool:
         """Whether somebody holds the lock."""
         return self._held
+
+    def mine(self) -> bool:
+        """Whether the calling thread holds the lock; true in all greenlets of the thread."""
+        return self._held and self._holder == PyThread_get_thread_ident()
 
     def __enter__(self):
         self.acquire()

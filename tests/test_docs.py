@@ -24,7 +24,7 @@ from fasttrace.testing import capture
 from fasttrace.tree import draw
 
 README = ROOT / "README.md"
-EXECUTED = ("guide.md", "filters.md", "testing.md", "sampling.md")
+EXECUTED = ("filters.md", "guide.md", "reliability.md", "sampling.md", "testing.md")
 
 
 class Block(NamedTuple):

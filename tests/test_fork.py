@@ -5,69 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import textwrap
 from typing import Any
 
 import pytest
 from fault_server import FaultServer, answering, response
+from fork_programs import run
 from reference import decode_payload
-
-#: `reap` waits for a child and fails if it hangs or does not end well.
-REAP = """
-import os, sys, threading, time
-def reap(pid, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            assert status == 0, f"a child ended with {status}"
-            return
-        if time.monotonic() > deadline:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-            raise AssertionError("a child hung")
-        time.sleep(0.001)
-def slow_down_import_of(slow_name):
-    # returns an event that is set when the import begins to run the module
-    import importlib.machinery
-    entered = threading.Event()
-    class Finder:
-        def find_spec(self, name, path=None, target=None):
-            if name != slow_name:
-                return None
-            spec = importlib.machinery.PathFinder.find_spec(name, path)
-            run = spec.loader.exec_module
-            def run_slowly(module):
-                entered.set()
-                time.sleep(0.5)
-                run(module)
-            spec.loader.exec_module = run_slowly
-            return spec
-    sys.meta_path.insert(0, Finder())
-    return entered
-"""
-
-
-def run(code: str, env: dict[str, str], *arguments: str, timeout_s: float = 120.0) -> str:
-    """Run a script in a fresh interpreter; it must end well and say nothing on stderr."""
-    done = subprocess.run(
-        # newer Pythons warn of every fork of a process with threads, which is the subject here
-        [
-            sys.executable,
-            "-W",
-            "ignore::DeprecationWarning",
-            "-c",
-            REAP + textwrap.dedent(code),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        env=env,
-        cwd=os.sep,  # not where the package's sources are
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 def test_each_process_sends_its_own(session: Any) -> None:
@@ -171,6 +114,7 @@ def test_fork_by_a_server_written_in_c(session: Any) -> None:
         """
         import _imp, ctypes
         from fasttrace import tracer
+        sys.setswitchinterval(60.0)  # or the child may lose the lock of the interpreter at once
         tracer.trace("sent before").finish()
         assert tracer.flush(10.0)
         for _ in range(5):
@@ -298,108 +242,6 @@ def test_threads_import_nothing_that_a_fork_could_cut_in_two(session: Any, state
         cwd=os.sep,
     )
     assert done.stdout == "[]\n", done.stderr
-
-
-FORKS_AND_THREADS = """
-import importlib, socket
-from fasttrace import tracer
-forks, threads = int(sys.argv[1]), 4
-stop = threading.Event()
-def trace(number):
-    count = 0
-    while not stop.is_set():
-        with tracer.trace("thread"):
-            tracer.trace("inner").finish()
-        count += 1
-        time.sleep(0.0005)
-def import_all_the_while():
-    while not stop.is_set():
-        for name in ("colorsys", "chunk", "wave", "sndhdr", "http.client", "email.message"):
-            sys.modules.pop(name, None)
-            try:
-                importlib.import_module(name)
-            except ImportError:
-                pass
-        time.sleep(0.001)
-workers = [threading.Thread(target=trace, args=(n,), daemon=True) for n in range(threads)]
-workers.append(threading.Thread(target=import_all_the_while, daemon=True))
-for worker in workers:
-    worker.start()
-for number in range(forks):
-    pid = os.fork()
-    if not pid:
-        tracer.trace("child").finish()
-        os._exit(0 if tracer.flush(20.0) and tracer.stats()["sent"] == 1 else 1)
-    reap(pid)
-stop.set()
-for worker in workers:
-    worker.join()
-assert tracer.flush(20.0)
-stats = tracer.stats()
-assert stats["sent"] == stats["finished"], stats
-print(stats["sent"])
-"""
-
-
-def check_forks(count: int) -> None:
-    """Fork `count` times while four threads trace, one imports, and the flusher sends."""
-    with FaultServer(answering(response())) as server:
-        env = {
-            **os.environ,
-            "DD_TRACE_AGENT_URL": server.url,
-            "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.01",
-            "DD_TRACE_AGENT_TIMEOUT_SECONDS": "30",  # a busy machine is no fault of the agent
-        }
-        sent = int(run(FORKS_AND_THREADS, env, str(count), timeout_s=60.0 + count * 0.2))
-        spans = [
-            span
-            for request in server.requests
-            for chunk in decode_payload(request["body"], "v0.4")
-            for span in chunk
-        ]
-    children = sum(span["name"] == "child" for span in spans)
-    assert children == count
-    assert len(spans) == sent + children
-    assert len({span["span_id"] for span in spans}) == len(spans)
-    print(f"{count} forks, {len(spans)} spans, each once")
-
-
-def test_many_forks_while_everything_else_goes_on() -> None:
-    """Forks under load: no child hangs, every span arrives once, every id is unique."""
-    check_forks(10_000 if os.environ.get("FASTTRACE_TEST_FULL") == "1" else 150)
-
-
-def test_hooks_cost_a_fork_little() -> None:
-    """The tracer's own share of a fork stays under a millisecond, the flusher being at work."""
-    with FaultServer(answering(response())) as server:
-        out = run(
-            """
-            from fasttrace import tracer, _fork
-            stop = threading.Event()
-            def trace():
-                while not stop.is_set():
-                    tracer.trace("thread").finish()
-                    time.sleep(0.0005)
-            worker = threading.Thread(target=trace, daemon=True)
-            worker.start()
-            times = []
-            for _ in range(500):
-                begin = time.perf_counter()
-                _fork.gate.close_for_fork()
-                _fork.gate.open_after_fork()
-                times.append(time.perf_counter() - begin)
-                time.sleep(0.001)
-            stop.set()
-            worker.join()
-            print(sorted(times)[len(times) * 99 // 100])
-            """,
-            {
-                **os.environ,
-                "DD_TRACE_AGENT_URL": server.url,
-                "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.01",
-            },
-        )
-    assert float(out) < 0.001
 
 
 def test_fork_waits_for_the_first_warning() -> None:
