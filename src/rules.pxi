@@ -143,7 +143,8 @@ cdef bint names_match(SampleRule rule, PyObject *service, PyObject *name, PyObje
         and field_matches(rule.resource, resource)
 
 
-cdef uint64_t find_candidates(RuleSet rules, PyObject *service, PyObject *name, PyObject *resource) except? 0xFFFFFFFFFFFFFFFF:
+cdef uint64_t find_candidates(RuleSet rules, PyObject *service, PyObject *name,
+                              PyObject *resource) except? 0xFFFFFFFFFFFFFFFF:
     """Bit i: rule i matches these names. Ends with the first that asks for nothing else."""
     cdef Py_ssize_t i
     cdef uint64_t found = 0
