@@ -1,5 +1,7 @@
 # The sampling decision: once per trace, when it is first needed.
 
+from libc.math cimport floor
+
 cdef uint64_t SAMPLING_FACTOR = 1111111111111111111     # spreads ids evenly over 64 bits
 
 
@@ -35,13 +37,15 @@ cdef int decide(TracerCore core, Segment segment, PyObject *first=NULL) except -
     first: of its finished spans, in case that the local root is gone; NULL: none.
     """
     cdef TraceState state = segment.state
+    cdef RuleSet rules
     cdef SampleRule rule
     if state.has_priority:
         return 0
     if core.rules is not None or core.rates is not None:
-        rule = find_rule(core, segment, first)
+        rules = core.rules                       # held: matching may run code that replaces them
+        rule = find_rule(core, rules, segment, first)
         if rule is not None:
-            return decide_by(core.rules, rule, state, root_end_ns(segment))
+            return decide_by(rules, rule, state, root_end_ns(segment))
     if state.mechanism == MECHANISM_NONE:
         state.mechanism = MECHANISM_DEFAULT
     state.priority = AUTO_KEEP
@@ -50,7 +54,7 @@ cdef int decide(TracerCore core, Segment segment, PyObject *first=NULL) except -
     return 0
 
 
-cdef SampleRule find_rule(TracerCore core, Segment segment, PyObject *first):
+cdef SampleRule find_rule(TracerCore core, RuleSet rules, Segment segment, PyObject *first):
     """The rule for this trace: the first of the configured ones that matches, else the agent's rate."""
     cdef PyObject *root = segment.root
     cdef SampleRule rule
@@ -62,8 +66,8 @@ cdef SampleRule find_rule(TracerCore core, Segment segment, PyObject *first):
         if root == NULL:
             return None
     span = <Span>root
-    if core.rules is not None:
-        rule = match_trace(core.rules, span)
+    if rules is not None:
+        rule = match_trace(rules, span)
         if rule is not None:
             return rule
     return agent_rule(core, segment, span) if core.rates is not None else None

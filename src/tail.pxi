@@ -37,13 +37,14 @@ cdef SampleRule tail_rule(TracerCore core, Segment segment):
 cdef bint tail_keep(TracerCore core, Segment segment) except -1:
     """Keeps a rejected trace if a rule wants it for its end; whether it is kept."""
     cdef TraceState state = segment.state
+    cdef RuleSet rules = core.rules
     cdef SampleRule rule
-    if state.is_known or state.priority > 0 or core.rules is None:
+    if state.is_known or state.priority > 0 or rules is None:
         return state.priority > 0
     rule = tail_rule(core, segment)
     if rule is None or not is_slow_or_failed(rule, segment):
         return False
-    if not limiter_allows(core.rules.limiter):
+    if not limiter_allows(rules.limiter):
         core.tail_limited += 1
         return False
     # No rate: the trace was not drawn, so nobody may take it for one of many like it.
