@@ -4,8 +4,8 @@ A native span writes nothing for OpenTelemetry: a `Context` is made only when so
 current one. What `attach` is given becomes a node in our variable, so that native and OpenTelemetry
 scopes restore each other in any order.
 
-Loaded while `opentelemetry.context` itself is being imported (entry point `opentelemetry_context`), so
-nothing here may import more of OpenTelemetry before it is needed.
+Loaded while `opentelemetry.context` itself is being imported (entry point `opentelemetry_context`),
+so nothing here may import more of OpenTelemetry before it is needed.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ class RuntimeContext(_RuntimeContext):
             return _EMPTY
         bridge = load("fasttrace.opentelemetry.bridge")
         key = bridge.SPAN_KEY
-        current = payload.get(key)
-        if current is item:
-            return payload
+        current: Context = payload
+        if current.get(key) is item:
+            return current
         if type(item) is _span.Span:
             return Context({**payload, key: item})
         if on_top:  # a remote or an invalid span, as it was attached
-            return payload
+            return current
         if item is not None:
             return Context({**payload, key: bridge.RemoteSpan(item)})
         return Context({name: value for name, value in payload.items() if name != key})

@@ -158,8 +158,8 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
             parent_raw = open_parent(item)
             if FT_LIKELY(parent_raw != NULL):
                 try:
-                    span = <Span>start_child(core, <Span>parent_raw, (<Span>parent_raw)._base, otel_operation_name(kind),
-                                             None, name, None, False, False)
+                    span = <Span>start_child(core, <Span>parent_raw, (<Span>parent_raw)._base,
+                                             otel_operation_name(kind), None, name, None, False, False)
                 finally:
                     decref(item)
                 if FT_LIKELY(not span._flags & SPAN_NOOP):

@@ -125,6 +125,8 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
         span_untrack(o)
         if FT_UNLIKELY((<Span>o)._extra is not None):
             orphan_extra(o, flags)
+        if FT_UNLIKELY((<Span>o)._base is not None):
+            (<Span>o)._base = None      # a node keeps its span, which may be the parent this one must not hold
         if not flags & SPAN_FINISHED:
             segment_abandon((<Span>o)._segment, o)    # may free `o` with the rest of the list
         return above

@@ -9,8 +9,8 @@
     with tracer.start_as_current_span("checkout", kind=trace.SpanKind.SERVER) as span:
         span.set_attribute("basket.items", 3)
 
-The spans are fasttrace's own, which have the methods of the API: OpenTelemetry spans, native ones and
-those of OpenTracing nest in each other. Names and attributes are mapped as ddtrace 4.16's table
+The spans are fasttrace's own, which have the methods of the API: OpenTelemetry spans, native ones
+and those of OpenTracing nest in each other. Names and attributes are mapped as ddtrace 4.16's table
 intends; docs/opentelemetry.md has it.
 """
 

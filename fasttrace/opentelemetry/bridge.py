@@ -49,9 +49,10 @@ def kind_of(number: int) -> SpanKind:
 
 
 def span_context(span: Span) -> SpanContext:
-    """Return the SpanContext of a span of ours; takes its trace's sampling decision if that is open.
+    """Return the SpanContext of a span of ours.
 
-    That of a span that records nothing is of the trace that came in from outside, if one did.
+    Takes the sampling decision of its trace if that is open. The context of a span that records
+    nothing is that of the trace which came in from outside, if one did.
     """
     _span.decide_context(span)
     context = span.context

@@ -105,12 +105,12 @@ class Propagator(TextMapPropagator):
         for name in self._read:
             values = getter.get(carrier, name)
             if values:
-                headers[name] = values if isinstance(values, str) else ",".join(values)
+                headers[name] = ",".join(values)
         if self._config.propagation_ot_baggage:
             for name in getter.keys(carrier):
                 values = getter.get(carrier, name) if name.lower().startswith(_OT_BAGGAGE) else None
                 if values:
-                    headers[name.lower()] = values if isinstance(values, str) else values[0]
+                    headers[name.lower()] = values[0]
         return headers
 
     @property
