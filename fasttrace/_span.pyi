@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
 from fasttrace.filters import TraceFilter
 from fasttrace.provider import BaseContextProvider
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 BUILD: Final[dict[str, bool]]
 
@@ -37,6 +39,9 @@ def peek_active() -> object: ...
 def exchange_active(item: object = None) -> object: ...
 def attached(below: AttachNode | None = None) -> AttachNode | None: ...
 def attached_on_top() -> AttachNode | None: ...
+def set_otel(span_key: str, kinds: Iterable[Any]) -> None: ...
+def set_otel_fallback(function: Callable[[], Span | Context | None] | None) -> None: ...
+def otel_current() -> tuple[Span | Context | None, Any, bool]: ...
 def context_from_values(
     trace_id: int | None,
     span_id: int | None,
@@ -114,8 +119,23 @@ class Context:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]  # compared by value, and can change
 
+class SpanBase:
+    @property
+    def kind(self) -> Any: ...
+    def get_span_context(self) -> Any: ...
+    def is_recording(self) -> bool: ...
+    def set_attribute(self, key: str, value: Any) -> None: ...
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None: ...
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None: ...
+    def add_link(self, context: Any, attributes: Mapping[str, Any] | None = None) -> None: ...
+    def update_name(self, name: str) -> None: ...
+    def set_status(self, status: Any, description: str | None = None) -> None: ...
+    def end(self, end_time: int | None = None) -> None: ...
+
 @final
-class Span:
+class Span(SpanBase):
     def __init__(
         self,
         name: str | None,
@@ -185,7 +205,11 @@ class Span:
     ) -> None: ...
     def set_traceback(self, limit: int | None = None) -> None: ...
     def record_exception(
-        self, exception: BaseException, attributes: Mapping[str, Any] | None = None
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
     ) -> None: ...
     def _add_event(
         self,
@@ -407,3 +431,42 @@ class PropagatorCore:
     ) -> None: ...
     def extract(self, headers: Any) -> Context: ...
     def _extract_known(self, headers: Any) -> Context | None: ...
+
+@disjoint_base
+class OtelTracer:
+    def __init__(self, core: TracerCore) -> None: ...
+    def start_span(
+        self,
+        name: str,
+        context: Any = None,
+        kind: Any = None,
+        attributes: Mapping[str, Any] | None = None,
+        links: Iterable[Any] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Span: ...
+    def start_as_current_span(
+        self,
+        name: str,
+        context: Any = None,
+        kind: Any = None,
+        attributes: Mapping[str, Any] | None = None,
+        links: Iterable[Any] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> SpanScope: ...
+
+@final
+class SpanScope:
+    def __enter__(self) -> Span: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __call__(self, function: _F, /) -> _F: ...

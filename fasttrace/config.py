@@ -59,11 +59,16 @@ def _debug_level(value: str) -> bool:
     return value.strip().lower() == "debug"
 
 
+def _not_disabled(value: str) -> bool:
+    return value.strip().lower() != "true"
+
+
 # Variables that do not hold the setting itself but imply it; read differently from the others of
 # their row.
 _IMPLIED: dict[str, Callable[[str], object]] = {
     "OTEL_TRACES_EXPORTER": _not_none_exporter,
     "OTEL_LOG_LEVEL": _debug_level,
+    "OTEL_SDK_DISABLED": _not_disabled,
 }
 
 # Variables that mean something else than "not set" when they are set to nothing.
@@ -97,6 +102,9 @@ FIELDS: tuple[Field, ...] = (
     # whether and what to trace
     Field("enabled", True, "bool", ("DD_TRACE_ENABLED", "OTEL_TRACES_EXPORTER"), _bool,
           "Whether spans are recorded and sent. OTEL_TRACES_EXPORTER=none means false."),
+    Field("otel_enabled", True, "bool", ("DD_TRACE_OTEL_ENABLED", "OTEL_SDK_DISABLED"), _bool,
+          "Whether `fasttrace.opentelemetry.TracerProvider` records (ddtrace: false). "
+          "OTEL_SDK_DISABLED=true means false."),
     Field("trace_id_128bit", True, "bool", ("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED",), _bool,
           "Whether new trace ids have 128 bits, or 64."),
     Field("sample_rate", None, "0 to 1", ("DD_TRACE_SAMPLE_RATE",), _parse.number(0.0, 1.0),
@@ -228,6 +236,7 @@ class Config:
     main_package: str | None
     git_metadata_enabled: bool
     enabled: bool
+    otel_enabled: bool
     trace_id_128bit: bool
     sample_rate: float | None
     rate_limit: int

@@ -75,7 +75,10 @@ def set_traceback(span: Span, limit: int | None = None) -> None:
 
 
 def record_exception(
-    span: Span, exception: Any, attributes: Mapping[str, Any] | None = None
+    span: Span,
+    exception: Any,
+    attributes: Mapping[str, Any] | None = None,
+    timestamp_ns: int | None = None,
 ) -> None:
     """Add the event "exception" with type, message and stack trace; `attributes` win over those.
 
@@ -90,16 +93,43 @@ def record_exception(
         "exception.message": _message(exception),
         "exception.stacktrace": format_stack(exception, exception.__traceback__, None),
     }
-    try:
-        for key, value in (attributes or {}).items():
-            name = str(key)
-            if _is_attribute(value):
-                values[name] = value
-            else:
-                _log.warn("event_attribute", f"event attribute {name:.100} has no usable type")
-    except Exception as error:
-        _log.warn("event_attributes", f"event attributes ignored: {type(error).__name__}")
-    span._add_event("exception", values)
+    _add_attributes(values, attributes)
+    span._add_event("exception", values, timestamp_ns)
+
+
+def record_otel(
+    span: Span,
+    exception: Any,
+    attributes: Mapping[str, Any] | None = None,
+    timestamp_ns: int | None = None,
+    escaped: bool = False,
+) -> None:
+    """Do the same for a span of an OpenTelemetry tracer, as ddtrace 4.16 maps it.
+
+    The event says whether the exception `escaped`; its stack is the tag error.stack, and type and
+    message are tags too. The span is not marked as failed.
+    """
+    if not isinstance(exception, BaseException):
+        _log.warn("event", f"record_exception takes an exception, not {type(exception).__name__}")
+        return
+    values: dict[str, Any] = {
+        "exception.type": _type_name(type(exception)),
+        "exception.message": _message(exception),
+        "exception.escaped": str(bool(escaped)),
+    }
+    _add_attributes(values, attributes)
+    stack = values.get("exception.stacktrace")
+    if not isinstance(stack, str):
+        stack = format_stack(exception, exception.__traceback__, None)
+    span.set_tag_str("error.message", str(values["exception.message"]))
+    span.set_tag_str("error.type", str(values["exception.type"]))
+    span.set_tag_str("error.stack", stack)
+    span._add_event("exception", values, timestamp_ns)
+
+
+def describe(exception: BaseException) -> str:
+    """Return the description of a status that comes from `exception`, as OpenTelemetry has it."""
+    return f"{type(exception).__name__}: {_message(exception)}"
 
 
 def format_stack(
@@ -144,6 +174,19 @@ def tracestate_of(context: Context) -> str | None:
     """Return the W3C tracestate a link to `context` carries."""
     text: str | None = load("fasttrace.propagation.tracecontext").tracestate_of(context)
     return text
+
+
+def _add_attributes(values: dict[str, Any], attributes: Mapping[str, Any] | None) -> None:
+    """Add those of an event that the application gave; what has no usable type is left out."""
+    try:
+        for key, value in (attributes or {}).items():
+            name = str(key)
+            if _is_attribute(value):
+                values[name] = value
+            else:
+                _log.warn("event_attribute", f"event attribute {name:.100} has no usable type")
+    except Exception as error:
+        _log.warn("event_attributes", f"event attributes ignored: {type(error).__name__}")
 
 
 def _dump(items: list[dict[str, Any]]) -> str:

@@ -21,7 +21,6 @@ from os import urandom as os_urandom
 
 cdef class TracerCore
 cdef class Context
-cdef class Span
 cdef class Segment
 cdef class Payload
 cdef class SampleRule
@@ -35,6 +34,7 @@ include "sigterm.pxi"
 include "text.pxi"
 include "tags.pxi"
 include "state.pxi"
+include "otel_span.pxi"
 include "span.pxi"
 include "span_parts.pxi"
 include "span_life.pxi"
@@ -58,5 +58,6 @@ include "inject.pxi"
 include "extract.pxi"
 include "wrap.pxi"
 include "inside.pxi"
+include "otel.pxi"
 include "methods.pxi"
 include "module.pxi"

@@ -70,8 +70,11 @@ cdef ft_method replace_method(PyTypeObject *owner, const char *name, ft_method q
 
 cdef int quicken_methods() except -1:
     global general_trace, general_set_tag, general_set_metric, general_finish
+    global general_start, general_start_current
     general_trace = replace_method(<PyTypeObject *>TracerCore, "trace", quick_trace)
     general_set_tag = replace_method(<PyTypeObject *>Span, "set_tag", quick_set_tag)
     general_set_metric = replace_method(<PyTypeObject *>Span, "set_metric", quick_set_metric)
     general_finish = replace_method(<PyTypeObject *>Span, "finish", quick_finish)
+    general_start = replace_method(<PyTypeObject *>OtelTracer, "start_span", quick_start)
+    general_start_current = replace_method(<PyTypeObject *>OtelTracer, "start_as_current_span", quick_start_current)
     return 0

@@ -3,10 +3,13 @@
 cdef int finish_types() except -1:
     global span_free, noop_span
     cdef Span span = Span.__new__(Span)
+    cdef SpanScope scope = SpanScope.__new__(SpanScope)
     cdef WrappedCallable wrapped = WrappedCallable.__new__(WrappedCallable)
     cdef Py_ssize_t call_at = <char *>&wrapped._call - <char *><PyObject *>wrapped
     ft_enable_with(<PyTypeObject *>Span)
     ft_enable_vectorcall(<PyTypeObject *>Span, <char *>&span._call - <char *><PyObject *>span, 0)
+    ft_enable_with(<PyTypeObject *>SpanScope)
+    ft_enable_vectorcall(<PyTypeObject *>SpanScope, <char *>&scope._call - <char *><PyObject *>scope, 0)
     ft_enable_vectorcall(<PyTypeObject *>WrappedCallable, call_at, 0)
     ft_enable_vectorcall(<PyTypeObject *>WrappedFunction, call_at, 1)
     ft_enable_steps(<PyTypeObject *>Inside, inside_next, inside_send)

@@ -185,8 +185,10 @@ cdef inline int span_finish(Span span) except -1:
     cdef Segment segment
     cdef PyObject *above
     cdef int64_t lasted_ns
-    if FT_UNLIKELY(span._flags & (SPAN_FINISHED | SPAN_NOOP)):
-        return 0
+    if FT_UNLIKELY(span._flags & (SPAN_FINISHED | SPAN_NOOP | SPAN_OTEL_NAMES)):
+        if span._flags & (SPAN_FINISHED | SPAN_NOOP):
+            return 0
+        span_name_by_attributes(span)
     if FT_LIKELY(not span._flags & SPAN_DURATION_SET):
         lasted_ns = ft_now_ns() - span._start_ns
         span._duration_ns = lasted_ns if lasted_ns > 0 else 0

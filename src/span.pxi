@@ -54,7 +54,7 @@ cdef class SpanExtra:
 
 
 @cython.final
-cdef class Span:
+cdef class Span(SpanBase):
     """A timed operation of a trace (ddtrace 4.x `Span`, with the older names kept).
 
     Made by `Tracer.trace()` or `Tracer.start_span()`; constructed by hand it belongs to no tracer and
@@ -361,10 +361,17 @@ cdef class Span:
                 limit = (<TracerCore>core).traceback_max_frames
             errors_module().set_traceback(self, limit)
 
-    def record_exception(self, exception, attributes=None) -> None:
-        """Adds an "exception" event; the span is not marked as failed (ddtrace 4.x)."""
-        if not self._flags & SPAN_NOOP:
-            errors_module().record_exception(self, exception, attributes)
+    def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
+        """Adds an "exception" event; the span is not marked as failed (ddtrace 4.x).
+
+        On a span of an OpenTelemetry tracer also the tags error.type, error.message and error.stack.
+        `timestamp` is in nanoseconds since the epoch (None: now).
+        """
+        if self._flags & SPAN_OTEL:
+            if not self._flags & SPAN_FINISHED:
+                errors_module().record_otel(self, exception, attributes, timestamp, escaped)
+        elif not self._flags & SPAN_NOOP:
+            errors_module().record_exception(self, exception, attributes, timestamp)
 
     def _add_event(self, name, attributes=None, time_unix_nano=None) -> None:
         """Adds an event; `time_unix_nano` None means now."""

@@ -25,7 +25,9 @@ cdef Ready ready(object value):
 # -- the `with` protocol ------------------------------------------------------------------------------
 
 cdef int span_exit(Span span, object exc_type, object exc_val, object exc_tb) except -1:
-    if exc_type is not None:
+    if exc_type is not None and span._flags & SPAN_OTEL:
+        span_exit_otel(span, exc_val, not span._flags & SPAN_OTEL_NO_EVENT, not span._flags & SPAN_OTEL_NO_STATUS)
+    elif exc_type is not None:
         span_set_exception(span, exc_type, exc_val, exc_tb, None)
     return span_finish(span)
 
@@ -123,6 +125,8 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
         span_untrack(o)
         if FT_UNLIKELY((<Span>o)._extra is not None):
             orphan_extra(o, flags)
+        if FT_UNLIKELY((<Span>o)._base is not None):
+            (<Span>o)._base = None      # a node keeps its span, which may be the parent this one must not hold
         if not flags & SPAN_FINISHED:
             segment_abandon((<Span>o)._segment, o)    # may free `o` with the rest of the list
         return above

@@ -88,11 +88,12 @@ def extract(headers: dict[str, str]) -> Found | None:
         found.traceparent = parent.strip()[:55]
     state = headers.get(TRACESTATE)
     if state:
-        _read_state(found, state)
+        read_state(found, state)
     return found
 
 
-def _read_state(found: Found, text: str) -> None:
+def read_state(found: Found, text: str) -> None:
+    """Complete `found` with what a tracestate says."""
     if len(text) > _READ_MAX_CHARS:
         text = text[:_READ_MAX_CHARS].rpartition(",")[0]
     members = limited([part.strip() for part in text.split(",")])
