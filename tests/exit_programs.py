@@ -36,7 +36,10 @@ def start(code: str, env: dict[str, str], **options: Any) -> subprocess.Popen[st
 def run(code: str, env: dict[str, str]) -> tuple[int, str, str]:
     """Run a program; return exit code, standard output and standard error."""
     process = start(code, env)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     return process.returncode, out, err
 
 

@@ -45,6 +45,7 @@ def test_own_handler_of_the_application_is_left_alone(
         finish('a')
         assert signal.getsignal(signal.SIGTERM) is handler
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)  # another thread may be the one that gets the signal
     """
     assert run(script(body), session.env()) == (expected, "", "")
     assert names(session) == ["a"]
@@ -179,7 +180,8 @@ def test_child_of_a_process_whose_threads_trace(session: Any) -> None:
                     if not quiet:
                         finish('child')
                     os.write(pipe[1], b'x')
-                    time.sleep(60)
+                    for _ in range(600):  # a signal right before a long sleep waits for its end
+                        time.sleep(0.1)
                     os._exit(1)
                 os.read(pipe[0], 1)
                 os.kill(pid, signal.SIGTERM)
