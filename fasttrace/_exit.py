@@ -83,6 +83,11 @@ def _after_fork_in_child() -> None:
     _running.clear()
     _began = _in_signal = False
     _spent_ns = 0
+    if _signal.getsignal(_signal.SIGTERM) is _on_sigterm:
+        try:  # until a flusher of this process starts
+            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+        except ValueError:
+            pass  # noticed late, in another thread than the main one
 
 
 def _at_exit() -> None:
@@ -112,14 +117,18 @@ def _stop_all() -> None:
 
 
 def _handle_sigterm() -> None:
-    if _install_sigterm_handler():
+    # A child that CPython 3.13 has forked in another thread than the main one may never run the
+    # signal handlers that are written in Python.
+    by_python = not _fork.forked_in_thread()
+    if by_python and _install_sigterm_handler():
         return
     if catch_sigterm():
         try:
             start_native_thread(_wait_for_sigterm)
         except RuntimeError:
             end_by_sigterm()  # nobody waits, so nothing must be caught
-    call_in_main_thread(_install_sigterm_handler)
+    if by_python:
+        call_in_main_thread(_install_sigterm_handler)
 
 
 def _install_sigterm_handler() -> bool:

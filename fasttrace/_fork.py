@@ -17,6 +17,7 @@ moment leaves the worker hung. So no thread is started there; see `forbids_threa
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 from _thread import get_ident
@@ -76,6 +77,7 @@ _loaded: dict[str, Any] = {}
 _in_child: list[Callable[[], None]] = []
 _flushers: dict[int, ref[Flusher]] = {}
 _pid = os.getpid()
+_forks_in_thread = _forked_in_thread = False
 
 
 def load(name: str) -> Any:
@@ -135,8 +137,21 @@ def _forget_half_imported() -> None:
             sys.modules.pop(name, None)
 
 
+def _before() -> None:
+    global _forks_in_thread
+    main_ident = getattr(_thread, "_get_main_thread_ident", None)  # CPython 3.13
+    _forks_in_thread = main_ident is not None and main_ident() != get_ident()
+    gate.close_for_fork()
+
+
+def forked_in_thread() -> bool:
+    """Whether CPython 3.13 or later has forked this process in another thread than the main one."""
+    return _forked_in_thread
+
+
 def _after_in_child() -> None:
-    global _pid
+    global _pid, _forked_in_thread
+    _forked_in_thread |= _forks_in_thread and os.getpid() != _pid
     _pid = os.getpid()
     if gate.held_by_another():
         _forget_half_imported()
@@ -151,7 +166,7 @@ def _after_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=gate.close_for_fork,
+        before=_before,
         after_in_parent=gate.open_after_fork,
         after_in_child=_after_in_child,
     )
