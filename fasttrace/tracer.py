@@ -458,3 +458,5 @@ def _set_up() -> Tracer:
 
 
 tracer = _set_up()
+if tracer._config.log_injection:
+    load("fasttrace.logs").enable()

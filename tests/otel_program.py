@@ -1,6 +1,7 @@
-"""A program of instrumented libraries, for test_otel_oracle.py: `python otel_program.py sdk|fasttrace`.
+"""A program of instrumented libraries: `python otel_program.py sdk|fasttrace`.
 
-It prints what was recorded as JSON: for each span name, kind, name of the parent, attributes, status.
+It prints what was recorded as JSON: for each span name, kind, name of the parent, attributes,
+status and events. test_otel_oracle.py runs it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from werkzeug.serving import make_server
 def work(tracer: trace.Tracer) -> None:
     """Spans, errors and baggage as an application makes them."""
     with tracer.start_as_current_span("order", kind=SpanKind.CONSUMER) as span:
-        span.set_attributes({"items": 3, "price": 2.5, "paid": True, "who": "bo", "tags": ["a", "b"]})
+        span.set_attributes(
+            {"items": 3, "price": 2.5, "paid": True, "who": "bo", "tags": ["a", "b"]}
+        )
         token = context.attach(baggage.set_baggage("table", "7"))
         with tracer.start_as_current_span("detached", context=context.Context()):
             pass

@@ -1,7 +1,7 @@
 """One program of real instrumentation packages under opentelemetry-sdk and under fasttrace.
 
-Names, kinds, parents, attributes, status and events have to be the same, after the documented mapping
-of attributes to tags.
+Names, kinds, parents, attributes, status and events have to be the same, after the documented
+mapping of attributes to tags.
 """
 
 from __future__ import annotations

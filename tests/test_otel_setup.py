@@ -1,4 +1,4 @@
-"""How the OpenTelemetry face comes into a program: entry points, extras, variables, other contexts."""
+"""How the OpenTelemetry face comes into a program: entry points, extras, variables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ def run(code: str, *path: Path, **env: str) -> tuple[Any, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     child = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**kept, "DD_TRACE_AGENT_URL": "http://localhost:9", "PYTHONPATH": ":".join(full), **env},
+        env={
+            **kept,
+            "DD_TRACE_AGENT_URL": "http://localhost:9",
+            "PYTHONPATH": ":".join(full),
+            **env,
+        },
         capture_output=True,
         text=True,
         timeout=CHILD_TIMEOUT_S,
@@ -62,7 +67,7 @@ def test_the_project_declares_the_entry_points() -> None:
 
 
 def test_the_variables_alone_set_it_up(tmp_path: Path) -> None:
-    """OTEL_PYTHON_TRACER_PROVIDER and OTEL_PYTHON_CONTEXT are all that an unchanged program needs."""
+    """OTEL_PYTHON_TRACER_PROVIDER and OTEL_PYTHON_CONTEXT are all that a program needs."""
     found, errors = run(
         """
         import json
