@@ -215,7 +215,6 @@ cdef Span otel_start_slow(TracerCore core, object name, object context, int kind
         decref(token)
     else:
         scope.token = attach(span, None)
-        span._base = scope.token
     return span
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import itertools
 import logging
 import threading
@@ -388,3 +389,41 @@ def test_a_provider_of_the_applications_own(face: Face) -> None:
             assert inner.parent_id == outer.span_id
         assert kept.item is outer
     assert kept.item is None
+
+
+def test_scopes_leave_nothing_behind(face: Face) -> None:
+    """No object outlives scopes of any kind, left in any way."""
+
+    @face.tracer.start_as_current_span("decorated", attributes={"k": "v"})
+    def decorated() -> Any:
+        return trace.get_current_span().get_span_context()
+
+    def once() -> None:
+        with face.tracer.start_as_current_span("outer", attributes={"l": [1, "x"]}) as outer:
+            token = context.attach(baggage.set_baggage("k", "v"))
+            named = trace.set_span_in_context(NonRecordingSpan(REMOTE))
+            for given in (None, Context(), named):
+                with face.tracer.start_as_current_span("s", context=given, end_on_exit=False) as s:
+                    decorated()
+                s.end()
+            with pytest.raises(ValueError), face.tracer.start_as_current_span("failed"):
+                raise ValueError
+            links = [trace.Link(outer.get_span_context())]
+            with trace.use_span(face.tracer.start_span("used", links=links), end_on_exit=True):
+                pass
+            face.tracer.start_as_current_span("never entered", attributes={"k": 1})
+            left_open = face.tracer.start_as_current_span("never left").__enter__()
+            context.detach(token)
+            left_open.end()
+        face.spans()
+
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    for _ in range(5):
+        once()
+    before = objects()
+    for _ in range(50):
+        once()
+    assert objects() - before < 50
