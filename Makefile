@@ -57,10 +57,12 @@ bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it
 debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace
 
+# Forks are left out: the lock of GCC 12's AddressSanitizer may be held by another thread at a fork, and
+# the child then waits for it for ever.
 sanitize: .venv-sanitize/built .venv/built  ## run the suite with assertions, AddressSanitizer, UBSan; memcheck
 	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
 	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py --ignore=parity \
-	  --deselect=test_imports.py::test_import_is_quick
+	  -k "not fork and not parent_and_child and not test_import_is_quick"
 	$(MAKE) memcheck
 
 # Undefined values are not looked for: CPython computes with some, and they taint the small integers.
