@@ -26,6 +26,8 @@ from helpers import CHILD_TIMEOUT_S, accounting_difference
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
 LOAD_S = 20.0 if FULL else 1.2
 LEAK_TRACES = 1_000_000 if FULL else 20_000
+#: Processes are started by several threads, while pytest changes the environment for each test.
+ENVIRON = os.environ.copy()
 #: AddressSanitizer keeps what is freed for a while
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 LEAK_MIB = 40.0 if SANITIZED else 2.0
@@ -92,6 +94,7 @@ def run_application(name: str, mode: str) -> Run:
             stderr=subprocess.PIPE,
             text=True,
             cwd=directory,
+            env=ENVIRON,
         )
         watchdog = threading.Timer(CHILD_TIMEOUT_S * (10 if FULL else 1), child.kill)
         watchdog.start()
