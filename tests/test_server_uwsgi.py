@@ -18,7 +18,8 @@ CONFIGURATIONS = {
     "no threads of its own": ["--enable-threads"],
     "no threads at all": [],
     "fork hooks": ["--threads", "2", "--py-call-uwsgi-fork-hooks"],
-    "recycled": ["--threads", "2", "--max-requests", "10", "--min-worker-lifetime", "0"],
+    # One thread each: uWSGI recycles a worker while its other threads are still answering.
+    "recycled": ["--enable-threads", "--max-requests", "10", "--min-worker-lifetime", "0"],
 }
 
 
