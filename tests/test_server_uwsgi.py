@@ -18,7 +18,7 @@ CONFIGURATIONS = {
     "no threads of its own": ["--enable-threads"],
     "no threads at all": [],
     "fork hooks": ["--threads", "2", "--py-call-uwsgi-fork-hooks"],
-    # One thread each: uWSGI recycles a worker while its other threads are still answering.
+    # One thread each: with two, on a loaded machine, a trace was once missing; see reliability.md.
     "recycled": ["--enable-threads", "--max-requests", "10", "--min-worker-lifetime", "0"],
 }
 
