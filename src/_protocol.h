@@ -190,11 +190,21 @@ static inline void ft_clear_weakrefs(PyObject *o)
         PyObject_ClearWeakRefs(o);
 }
 
-/* Makes a new object of one that was put aside after its end: zeroed, refcount 1. */
-static inline void ft_revive(PyObject *o, PyTypeObject *type, size_t size)
+/* Makes a new object of one that was put aside after its end: refcount 1, its fields as they were. */
+static inline void ft_revive(PyObject *o)
+{
+#if defined(Py_REF_DEBUG) || defined(Py_TRACE_REFS) || defined(Py_GIL_DISABLED)
+    (void)PyObject_Init(o, Py_TYPE(o));
+#else
+    Py_SET_REFCNT(o, 1); /* all that PyObject_Init does for an object that has its type */
+#endif
+}
+
+/* The same, with its fields zeroed. */
+static inline void ft_revive_zeroed(PyObject *o, size_t size)
 {
     memset((char *)o + sizeof(PyObject), 0, size - sizeof(PyObject));
-    (void)PyObject_Init(o, type);
+    ft_revive(o);
 }
 
 /* The generated wrapper of a method parses its arguments in a general way, at up to a hundred

@@ -26,7 +26,8 @@ cdef extern from "_zero.h":
     pass
 
 cdef extern from "_protocol.h":
-    void ft_revive(PyObject *o, PyTypeObject *owner, size_t size)
+    void ft_revive(PyObject *o)
+    void ft_revive_zeroed(PyObject *o, size_t size)
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)

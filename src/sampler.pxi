@@ -31,21 +31,28 @@ cdef inline str rule_rate_text(SampleRule rule):
     return rule.rate_text
 
 
-cdef int decide(TracerCore core, Segment segment, PyObject *first=NULL) except -1:
+cdef inline int decide(TracerCore core, Segment segment, PyObject *first=NULL) except -1:
     """Gives the trace a sampling priority unless it has one (inherited, manual, or decided before).
 
     first: of its finished spans, in case that the local root is gone; NULL: none.
     """
-    cdef TraceState state = segment.state
-    cdef RuleSet rules
-    cdef SampleRule rule
-    if state.has_priority:
+    if segment.state.has_priority:
         return 0
     if core.rules is not None or core.rates is not None:
-        rules = core.rules                       # held: matching may run code that replaces them
-        rule = find_rule(core, rules, segment, first)
-        if rule is not None:
-            return decide_by(rules, rule, state, root_end_ns(segment))
+        return decide_by_rules(core, segment, first)
+    return decide_by_default(segment.state)
+
+
+cdef int decide_by_rules(TracerCore core, Segment segment, PyObject *first) except -1:
+    """The same where there are rules, or rates of the agent's."""
+    cdef RuleSet rules = core.rules              # held: matching may run code that replaces them
+    cdef SampleRule rule = find_rule(core, rules, segment, first)
+    if rule is not None:
+        return decide_by(rules, rule, segment.state, root_end_ns(segment))
+    return decide_by_default(segment.state)
+
+
+cdef inline int decide_by_default(TraceState state) except -1:
     if state.mechanism == MECHANISM_NONE:
         state.mechanism = MECHANISM_DEFAULT
     state.priority = AUTO_KEEP
@@ -170,7 +177,7 @@ cdef object discarded_span(Segment segment, TraceState state, uint64_t span_id):
 
 cdef Span make_discarded_span(TraceState state, uint64_t span_id):
     # A segment of its own that knows no tracer: the root holds this span, which must not hold the root.
-    cdef Segment bare = Segment.__new__(Segment)
+    cdef Segment bare = segment_new()
     cdef Span span = span_new()
     bare.state = state
     bare.profile = empty_profile

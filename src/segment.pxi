@@ -9,7 +9,6 @@ cdef enum:
 @cython.internal
 @cython.final
 @cython.no_gc_clear
-@cython.freelist(128)
 cdef class Segment:
     cdef TraceState state
     cdef Profile profile
@@ -28,26 +27,85 @@ cdef class Segment:
     cdef uint32_t tail_spans     # finished spans held for tail keep, as counted in the tracer's sum
     cdef uint32_t tail_next      # finished spans at which their size is estimated again
     cdef size_t tail_bytes       # their estimated size, as counted in the tracer's sum
+    cdef bint tracked            # whether the collector knows it
 
-    def __dealloc__(self):
-        cdef PyObject **at
-        if self.state is not None:
-            at = &self.state.segments
-            while at[0] != NULL:
-                if at[0] == <PyObject *>self:
-                    at[0] = self.sibling
-                    break
-                at = &(<Segment>at[0]).sibling
+
+# Pooled as states are.
+
+cdef enum:
+    SEGMENTS_POOLED = 256
+
+cdef PyObject *segment_pool[SEGMENTS_POOLED]
+cdef uint32_t segment_pool_size = 0
+cdef destructor segment_free = NULL      # what Cython generated
+
+
+cdef inline Segment segment_new():
+    """A segment of nothing, unknown to the collector."""
+    global segment_pool_size
+    cdef PyObject *o
+    cdef Segment segment
+    if FT_LIKELY(segment_pool_size > 0):
+        segment_pool_size -= 1
+        o = segment_pool[segment_pool_size]
+        ft_revive(o)
+        segment = <Segment>o
+        decref(o)
+        segment.root = segment.head = segment.tail = segment.sibling = NULL
+        segment.listed = segment.open = segment.finished = segment.abandoned = 0
+        segment.root_owned = segment.entries = False
+        segment.tail_spans = segment.tail_next = 0
+        segment.tail_bytes = 0
+        return segment
+    segment = Segment.__new__(Segment)
+    PyObject_GC_UnTrack(<PyObject *>segment)
+    return segment
+
+
+cdef void segment_track(PyObject *segment) noexcept:
+    """Has the collector look at a segment and its state: something below may be part of a cycle."""
+    if not (<Segment>segment).tracked:
+        (<Segment>segment).tracked = True
+        PyObject_GC_Track(segment)
+        state_track((<Segment>segment).state)
+
+
+cdef void segment_dealloc(PyObject *o) noexcept:
+    """Called at refcount 0."""
+    global segment_pool_size
+    cdef PyObject **at
+    ft_set_refcount(o, 1)        # alive while its parts go: they may run code
+    if FT_UNLIKELY((<Segment>o).tracked):
+        (<Segment>o).tracked = False
+        PyObject_GC_UnTrack(o)
+    if FT_LIKELY((<Segment>o).state is not None):
+        at = &(<Segment>o).state.segments
+        while at[0] != NULL:
+            if at[0] == o:
+                at[0] = (<Segment>o).sibling
+                break
+            at = &(<Segment>at[0]).sibling
+        (<Segment>o).state = None
+    (<Segment>o).profile = None
+    (<Segment>o).core = None
+    ft_set_refcount(o, 0)
+    if FT_LIKELY(segment_pool_size < SEGMENTS_POOLED):
+        segment_pool[segment_pool_size] = o
+        segment_pool_size += 1
+    else:
+        segment_free(o)
 
 
 cdef Segment new_segment(TracerCore core, TraceState state):
-    cdef Segment segment = Segment.__new__(Segment)
+    cdef Segment segment = segment_new()
     segment.state = state
     segment.core = core
     segment.profile = core.profile
     segment.fork_count = id_fork_count
     segment.sibling = state.segments
     state.segments = <PyObject *>segment
+    if FT_UNLIKELY(state.has_objects):
+        segment_track(<PyObject *>segment)
     return segment
 
 

@@ -84,7 +84,7 @@ cdef inline Span span_new():
     if FT_LIKELY(span_pool_size > 0):
         span_pool_size -= 1
         o = span_pool[span_pool_size]
-        ft_revive(o, <PyTypeObject *>Span, FT_SPAN_SIZE)
+        ft_revive_zeroed(o, FT_SPAN_SIZE)
         ft_span_blank(o)
         span = <Span>o
         decref(o)

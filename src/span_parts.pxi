@@ -9,6 +9,8 @@ cdef inline void span_track(PyObject *span) noexcept:
     if not (<Span>span)._tracked:
         (<Span>span)._tracked = True
         PyObject_GC_Track(span)
+        if (<Span>span)._segment != NULL:
+            segment_track((<Span>span)._segment)
 
 
 cdef inline void span_untrack(PyObject *span) noexcept:
@@ -158,11 +160,12 @@ cdef int span_construct(Span span, name, service, resource, span_type, trace_id,
         state.set_trace_id(trace_id)
     elif not state.id_low and not state.id_high:
         new_trace_id(state, ft_os_realtime_coarse_ns())
-    segment = Segment.__new__(Segment)
+    segment = segment_new()
     segment.state = state
     segment.profile = empty_profile
     Py_INCREF(segment)
     span._segment = <PyObject *>segment
+    segment_track(span._segment)
     segment.root = <PyObject *>span
     span._call = <vectorcall_function>span_call
     span._flags = SPAN_LOCAL_ROOT | SPAN_NEW_TRACE

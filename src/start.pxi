@@ -30,6 +30,10 @@ cdef inline object core_trace(TracerCore core, object name, object service, obje
                                    span_type, True, False)
             finally:
                 decref(item)
+        if FT_LIKELY((<Span>item)._above == NULL and (<Span>item)._base is None):
+            # Left over from a trace that is complete.
+            decref(item)
+            return start_root(core, None, None, name, service, resource, span_type, True)
     return trace_slow(core, item, name, service, resource, span_type)
 
 
@@ -100,15 +104,18 @@ cdef inline Span new_span(object name, object resource, object span_type):
     return span
 
 
-cdef inline object begin(TracerCore core, Segment segment, Span span, bint activate):
-    """Lists the span, starts its clock and makes it active: the last steps of every start."""
+cdef inline object begin(TracerCore core, Segment segment, Span span, bint activate, int64_t now_ns=0):
+    """Lists the span, starts its clock and makes it active: the last steps of every start.
+
+    now_ns: monotonic, if it was read just now; else 0.
+    """
     if FT_UNLIKELY(core.profile is not segment.profile):
         span_own_current(core, span)
     if FT_UNLIKELY(segment.state.has_objects):
         span_track(<PyObject *>span)
     segment_add(segment, span)
     core.open_count += 1
-    span._start_ns = ft_now_ns()
+    span._start_ns = now_ns if now_ns else ft_now_ns()
     if FT_UNLIKELY(core.slow_start):
         begin_slow(core, span, activate)
     elif activate:
@@ -264,7 +271,7 @@ cdef object start_root(TracerCore core, object context, object base, object name
     cdef Segment segment
     cdef Span span
     cdef Context above = None
-    cdef int64_t now_ns
+    cdef int64_t now_ns = 0
     cdef int64_t wall_ns
     note_fork()
     if FT_UNLIKELY(core.open_count >= core.open_max):
@@ -288,7 +295,7 @@ cdef object start_root(TracerCore core, object context, object base, object name
         if above._span_id == 0:
             span._flags |= SPAN_NEW_TRACE
     else:
-        state = above._state.copy() if above is not None else TraceState.__new__(TraceState)
+        state = above._state.copy() if above is not None else state_new()
         now_ns = ft_now_ns()
         wall_ns = root_wall_ns(now_ns)
         state.offset_ns = wall_offset_ns
@@ -318,4 +325,4 @@ cdef object start_root(TracerCore core, object context, object base, object name
     if FT_UNLIKELY(above is not None and above._span_links):
         for link in above._span_links:
             span_copy_link(span, link)
-    return begin(core, segment, span, activate)
+    return begin(core, segment, span, activate, now_ns)

@@ -50,7 +50,6 @@ cdef int parse_mechanism(object text) except -2:
 @cython.internal
 @cython.final
 @cython.no_gc_clear
-@cython.freelist(128)
 cdef class TraceState:
     """Identity, decision and baggage of one trace. Internal: reached through `Context`."""
     cdef uint64_t id_high, id_low        # 128-bit trace id; both 0: no id yet
@@ -71,6 +70,7 @@ cdef class TraceState:
     cdef StaticTags inherited            # those of `meta` that spans begun from now on carry
     cdef dict baggage                    # None while empty
     cdef object parent_tag               # `_dd.parent_id` for the first span made from a remote context
+    cdef bint tracked                    # whether the collector knows it
 
     def __cinit__(self):
         self.mechanism = MECHANISM_NONE
@@ -137,14 +137,80 @@ cdef class TraceState:
 
     cdef TraceState copy(self):
         """The same values in a state of its own; the baggage dict itself is shared, as ddtrace 4.x does."""
-        cdef TraceState other = TraceState.__new__(TraceState)
+        cdef TraceState other = state_new()
         other.id_high, other.id_low, other.offset_ns = self.id_high, self.id_low, self.offset_ns
         other.has_priority, other.priority, other.mechanism = self.has_priority, self.priority, self.mechanism
         other.origin, other.meta = self.origin, self.meta
         other.inherited, other.propagated = self.inherited, self.propagated
         other.baggage, other.parent_tag = self.baggage, self.parent_tag
-        other.has_objects = self.has_objects
+        if self.has_objects:
+            state_has_objects(other)
         return other
+
+
+# Every trace needs a state: ended ones are put aside, their references None, and used again. The
+# collector is told of a state as late as of a span: when its baggage may hold objects.
+
+cdef enum:
+    STATES_POOLED = 256
+
+cdef PyObject *state_pool[STATES_POOLED]
+cdef uint32_t state_pool_size = 0
+cdef destructor state_free = NULL     # what Cython generated
+
+
+cdef inline TraceState state_new():
+    """A state of nothing, unknown to the collector."""
+    global state_pool_size
+    cdef PyObject *o
+    cdef TraceState state
+    if FT_LIKELY(state_pool_size > 0):
+        state_pool_size -= 1
+        o = state_pool[state_pool_size]
+        ft_revive(o)
+        state = <TraceState>o
+        decref(o)
+        state.id_high = state.id_low = 0
+        state.offset_ns = 0
+        state.has_objects = state.has_priority = False
+        state.priority = 0
+        state.mechanism = MECHANISM_NONE
+        state.source = state.discarded = state.is_known = 0
+        state.limit = 0.0
+        state.segments = NULL
+        return state
+    state = TraceState.__new__(TraceState)
+    PyObject_GC_UnTrack(<PyObject *>state)
+    return state
+
+
+cdef void state_dealloc(PyObject *o) noexcept:
+    """Called at refcount 0."""
+    global state_pool_size
+    ft_set_refcount(o, 1)        # alive while its parts go: they may run code
+    if FT_UNLIKELY((<TraceState>o).tracked):
+        (<TraceState>o).tracked = False
+        PyObject_GC_UnTrack(o)
+    if (<TraceState>o).rule is not None:
+        (<TraceState>o).rule = None
+    if FT_UNLIKELY((<TraceState>o).meta is not None or (<TraceState>o).baggage is not None
+                   or (<TraceState>o).origin is not None or (<TraceState>o).parent_tag is not None
+                   or (<TraceState>o).propagated is not None or (<TraceState>o).inherited is not None):
+        (<TraceState>o).meta = (<TraceState>o).baggage = (<TraceState>o).parent_tag = None
+        (<TraceState>o).origin = None
+        (<TraceState>o).propagated = (<TraceState>o).inherited = None
+    ft_set_refcount(o, 0)
+    if FT_LIKELY(state_pool_size < STATES_POOLED):
+        state_pool[state_pool_size] = o
+        state_pool_size += 1
+    else:
+        state_free(o)
+
+
+cdef inline void state_track(TraceState state) noexcept:
+    if not state.tracked:
+        state.tracked = True
+        PyObject_GC_Track(<PyObject *>state)
 
 
 cdef int state_has_objects(TraceState state) except -1:
@@ -152,7 +218,9 @@ cdef int state_has_objects(TraceState state) except -1:
     cdef PyObject *segment = state.segments
     cdef PyObject *span
     state.has_objects = True
+    state_track(state)
     while segment != NULL:
+        segment_track(segment)
         span = (<Segment>segment).head
         while span != NULL:
             if not (<Span>span)._flags & SPAN_ORPHAN:
@@ -163,7 +231,7 @@ cdef int state_has_objects(TraceState state) except -1:
 
 
 cdef inline TraceState new_state():
-    cdef TraceState state = TraceState.__new__(TraceState)
+    cdef TraceState state = state_new()
     state.offset_ns = wall_offset_ns
     return state
 
@@ -187,7 +255,7 @@ cdef class Context:
         self._state = new_state()
         if baggage is not None:
             self._state.baggage = baggage
-            self._state.has_objects = True
+            state_has_objects(self._state)
         self._metrics = dict(metrics) if metrics is not None else {}
         self._span_links = list(span_links) if span_links is not None else []
         self._is_remote = bool(is_remote)

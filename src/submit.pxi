@@ -290,7 +290,7 @@ def encode_trace(spans, api_version="v0.4") -> bytes:
     out.used = wire_put_array_header(p, <uint32_t>len(spans)) - out.data
     for span in spans:
         theirs = <Segment>(<Span?>span)._segment
-        bare = Segment.__new__(Segment)
+        bare = segment_new()
         bare.state = theirs.state
         bare.profile = empty_profile
         if payload.version == 4:
