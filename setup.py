@@ -22,7 +22,8 @@ DIRECTIVES |= {"cdivision": True, "embedsignature": True, "embedsignature.format
 ON = {s for s in ("DEBUG", "PORTABLE", "SANITIZE", "WERROR") if os.getenv(f"FASTTRACE_{s}") == "1"}
 CFLAGS = ["-Wall", "-Wextra", *["-Werror"] * ("WERROR" in ON)]
 CFLAGS += ["-O0", "-g"] if "DEBUG" in ON else ["-O3", "-g0"]
-CFLAGS += ["-std=c11", "-pedantic"] if "PORTABLE" in ON else ["-fno-plt"]  # for quicker calls
+# Quicker calls; and no loads of two fields at once, which wait for the stores of each one.
+CFLAGS += ["-std=c11", "-pedantic"] if "PORTABLE" in ON else ["-fno-plt", "-fno-tree-slp-vectorize"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover", "-O1", "-g"]
 SANITIZERS *= "SANITIZE" in ON
 

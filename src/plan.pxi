@@ -98,7 +98,13 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         if first:
             plan_first(plan, span, segment, partial)
         return 0
-    if FT_LIKELY(not flags & SPAN_OWNS_STATIC):
+    if first and FT_LIKELY(is_usual_root(flags, state) and span._extra is None and not partial) \
+            and FT_LIKELY(state.id_high == profile.usual_high or make_usual(profile, state.id_high)):
+        plan_share(plan, profile.usual)
+        if flags & SPAN_VERSION:
+            plan_share(plan, profile.version)
+        first = False
+    elif FT_LIKELY(not flags & SPAN_OWNS_STATIC):
         plan_share(plan, profile.tags)
         if flags & SPAN_VERSION:
             plan_share(plan, profile.version)
@@ -123,6 +129,30 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
     if FT_UNLIKELY(state.rule is not None and segment.root == <PyObject *>span and not has_rates):
         plan_rates(plan, state)
     return 0
+
+
+cdef inline bint is_usual_root(uint32_t flags, TraceState state) noexcept:
+    """Whether what a chunk's first span carries of ours depends on nothing but its configuration and second."""
+    return flags & (SPAN_LOCAL_ROOT | SPAN_NEW_TRACE | SPAN_COLLIDES | SPAN_OWNS_STATIC) \
+        == SPAN_LOCAL_ROOT | SPAN_NEW_TRACE and state.mechanism == MECHANISM_DEFAULT \
+        and state.priority == AUTO_KEEP and state.id_high != 0 and state.propagated is None \
+        and state.parent_tag is None
+
+
+cdef bint make_usual(Profile profile, uint64_t id_high) except -1:
+    """Prepares the tags of such roots, at most once a second; False: not for one that began earlier."""
+    cdef StaticTags decision
+    cdef uint32_t slot = (id_high >> 32) % SECONDS_KEPT
+    if id_high < profile.usual_high:
+        return False
+    if usual_highs[slot] != id_high:
+        note_second(slot, id_high)
+    decision = <StaticTags>usual_decisions[slot]
+    profile.usual = StaticTags(
+        {**profile.tags.meta, **profile.root_chunk.meta, **profile.new_trace.meta, **decision.meta},
+        {**profile.tags.metrics, **profile.root_chunk.metrics, **profile.new_trace.metrics, **decision.metrics})
+    profile.usual_high = id_high
+    return True
 
 
 cdef int note_second(uint32_t slot, uint64_t id_high) except -1:

@@ -12,6 +12,8 @@ cdef class Profile:
     cdef StaticTags new_trace    # on roots without remote parent
     cdef StaticTags chunk        # on the first span of a chunk
     cdef StaticTags root_chunk   # `root_wire` and `chunk` in one, for a local root that comes first
+    cdef StaticTags usual        # all on the root of a new trace that comes first, with the default decision
+    cdef uint64_t usual_high     # and with this high half of the trace id
     cdef str service             # global service or None
     cdef str service_lower
     cdef StaticTags base         # on spans of another service
