@@ -127,6 +127,17 @@ static void ft_enable_steps(PyTypeObject *type, iternextfunc next, sendfunc send
     PyType_Modified(type);
 }
 
+/* PyObject_Vectorcall without its check of the result, which a Python function does not need. */
+static inline PyObject *ft_call_quickly(PyObject *callee, PyObject **args, size_t nargsf, PyObject *kwnames)
+{
+    if (FT_LIKELY(PyFunction_Check(callee))) {
+        vectorcallfunc call = *(vectorcallfunc *)((char *)callee + PyFunction_Type.tp_vectorcall_offset);
+        if (FT_LIKELY(call != NULL))
+            return call(callee, args, nargsf, kwnames);
+    }
+    return PyObject_Vectorcall(callee, args, nargsf, kwnames);
+}
+
 static int ft_enable_with(PyTypeObject *type)
 {
     if (PyType_Ready(&ft_with_descriptor_type) < 0)

@@ -39,6 +39,7 @@ cdef extern from "_protocol.h":
     Py_ssize_t ft_refcount(PyObject *o) nogil
     void ft_set_refcount(PyObject *o, Py_ssize_t n) nogil
     void ft_clear_weakrefs(PyObject *o)
+    PyObject *ft_call_quickly(PyObject *callee, PyObject **args, size_t nargsf, PyObject *kwnames)
     ctypedef object (*ft_method)(PyObject *, PyObject **, Py_ssize_t, PyObject *)
     ft_method ft_replace_method(PyTypeObject *type, const char *name, ft_method quick)
 

@@ -101,7 +101,7 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
     if FT_UNLIKELY(raw == NULL):
         warn("internal", "no span could be started: %s" % take_error())
         return PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
-    result = PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
+    result = ft_call_quickly(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
     if FT_LIKELY(result != NULL):
         if FT_UNLIKELY((<quiet_finish>span_finish)(<Span>raw) < 0):
             warn("internal", "a span could not be finished: %s" % take_error())
