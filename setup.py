@@ -22,29 +22,28 @@ DIRECTIVES |= {"cdivision": True, "embedsignature": True, "embedsignature.format
 ON = {s for s in ("DEBUG", "PORTABLE", "SANITIZE", "WERROR") if os.getenv(f"FASTTRACE_{s}") == "1"}
 CFLAGS = ["-Wall", "-Wextra", *["-Werror"] * ("WERROR" in ON)]
 CFLAGS += ["-O0", "-g"] if "DEBUG" in ON else ["-O3", "-g0"]
-# Quicker calls; and no loads of two fields at once, which wait for the stores of each one.
-CFLAGS += ["-std=c11", "-pedantic"] if "PORTABLE" in ON else ["-fno-plt", "-fno-tree-slp-vectorize"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover", "-O1", "-g"]
-SANITIZERS *= "SANITIZE" in ON
+QUICK = ["-fno-plt", "-fno-tree-slp-vectorize"]  # loads of two fields wait for both stores
+CFLAGS += ["-std=c11", "-pedantic"] if "PORTABLE" in ON else QUICK
+CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover", "-O1", "-g"] * ("SANITIZE" in ON)
 
 
 class BuildExt(build_ext):
     def build_extensions(self) -> None:
         if self.compiler.compiler_type != "msvc":  # whose defaults are right
-            span.extra_compile_args = CFLAGS + SANITIZERS
+            span.extra_compile_args = CFLAGS + CHECKS
             if not shutil.which(cc := self.compiler.compiler_so[0]):
                 raise SystemExit(NEEDS.format(f"the C compiler {cc!r}"))
             if not Path(sysconfig.get_path("include"), "Python.h").exists():
                 raise SystemExit(NEEDS.format("Python.h"))
         stamp, state = Path("build/switches"), f"{sorted(ON)} {DIRECTIVES} {Cython.__version__}"
         self.force = self.force or not stamp.exists() or stamp.read_text() != state
-        how = {"include_path": ["src"], "build_dir": "build", "compiler_directives": DIRECTIVES}
-        span.sources = cythonize(span, force=self.force, **how)[0].sources
+        how = {"build_dir": "build", "compiler_directives": DIRECTIVES, "force": self.force}
+        span.sources = cythonize(span, include_path=["src"], **how)[0].sources
         super().build_extensions()
         stamp.write_text(state)
 
 
-span = Extension("fasttrace._span", ["src/_span.pyx"], ["src"], extra_link_args=SANITIZERS)
+span = Extension("fasttrace._span", ["src/_span.pyx"], ["src"], extra_link_args=CHECKS)
 span.depends = [str(path) for path in Path("src").iterdir()]
 span.define_macros = [(f"FT_{s}", "1") for s in sorted(ON & {"DEBUG", "PORTABLE"})]
 span.undef_macros = ["NDEBUG"] * ("DEBUG" in ON)
