@@ -442,13 +442,20 @@ def test_async_exit_stacks(tracer: Tracer) -> None:
 
 
 def test_async_with_of_a_disabled_tracer(new_tracer: Any) -> None:
-    """`async with` works on the span that records nothing."""
+    """`async with` of a disabled tracer yields its one span, which keeps and sends nothing."""
+    tracer = new_tracer(enabled=False)
 
-    async def main() -> None:
-        async with new_tracer(enabled=False).trace("block") as span:
+    async def main() -> Span:
+        async with tracer.trace("block") as span:
             span.set_tag("key", "value")
+            await asyncio.sleep(0)
+            assert tracer.current_span() is span
+        return span
 
-    asyncio.run(main())
+    span = asyncio.run(main())
+    assert span is tracer.trace("another")
+    assert span.get_tag("key") is None
+    assert (tracer.stats()["finished"], spans_of(tracer)) == (0, [])
 
 
 # -- anyio -----------------------------------------------------------------------------------------
