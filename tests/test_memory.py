@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -62,15 +61,6 @@ class Canary:
 
     def __call__(self, span: Span) -> None:
         """Be an on_finish callback."""
-
-
-@pytest.fixture
-def no_gc() -> Iterator[None]:
-    """Run a test with the cyclic collector off."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def live_spans() -> int:
