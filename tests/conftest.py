@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import signal
 import sys
@@ -196,3 +198,33 @@ class Session(AgentSession):
 def session(agent: TestAgent) -> Session:
     """A fresh session of the shared test agent."""
     return Session(agent)
+
+
+# -- what stays behind -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """Run a test with the cyclic collector off, after a collection."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def no_log_lines(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nobody, asyncio and fasttrace included, may have logged anything of level INFO or above."""
+    caplog.set_level(logging.INFO)
+    yield
+    gc.collect()  # what is torn down only now complains now
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
+
+
+@pytest.fixture
+def no_spans_of_subjects() -> Iterator[None]:
+    """Leave nothing of the tracer of `wrap_subjects` to the next test."""
+    yield
+    from wrap_subjects import TRACER
+
+    take_payloads(TRACER)

@@ -63,12 +63,14 @@ def finish(tracer: Tracer, *names: str) -> None:
         tracer.trace(name).finish()
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Wait for `condition`, and fail if it does not come true."""
+def wait_until(
+    condition: Callable[[], object], timeout_s: float = 10.0, poll_s: float = 0.005
+) -> None:
+    """Wait for `condition`, looked at every `poll_s`, and fail if it does not come true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(poll_s)
 
 
 def wait_for_thread_end(tracer: Tracer) -> None:

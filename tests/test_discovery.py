@@ -9,8 +9,8 @@ from typing import Any
 
 import msgpack
 import pytest
+from agent_export import export, make_exporter
 from fault_server import RATES, Behaviour, FaultServer, Peer, refused_url, response
-from test_agent import export, make_exporter
 
 from fasttrace import Tracer, _discovery, agent
 from fasttrace.config import Config

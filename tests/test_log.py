@@ -83,19 +83,26 @@ def test_silenced_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
-def test_broken_handler_does_no_harm() -> None:
-    """An exception from the application's log handler does not come out of warn()."""
+def test_broken_handler_does_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    """What the application's log handler raises goes nowhere; the next messages are heard."""
+    called: list[str] = []
 
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            called.append(record.getMessage())
             raise RuntimeError("handler")
 
     handler = Broken()
     logging.getLogger("fasttrace").addHandler(handler)
     try:
-        _log.warn("a", "text")
+        _log.warn("a", "broken")
+        _log.warn("b", "still broken")
     finally:
         logging.getLogger("fasttrace").removeHandler(handler)
+    assert called == ["broken", "still broken"]
+    _log.warn("a", "the same cause within a minute")
+    _log.warn("c", "whole again")
+    assert messages(caplog) == [("fasttrace", "WARNING", "whole again")]
 
 
 def test_logging_is_imported_by_the_first_message_only() -> None:

@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -62,15 +61,6 @@ class Canary:
 
     def __call__(self, span: Span) -> None:
         """Be an on_finish callback."""
-
-
-@pytest.fixture
-def no_gc() -> Iterator[None]:
-    """Run a test with the cyclic collector off."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def live_spans() -> int:
@@ -328,7 +318,6 @@ def test_a_chain_of_a_million_open_spans_can_be_dropped() -> None:
             return rss_mib()
         context = contextvars.Context()
         grown = context.run(nest) - before
-        assert grown < 400, grown
         assert tracer.stats()["open"] == {MILLION}
         # Dropped in a thread, whose stack is small: freeing must not recurse.
         threading.stack_size(256 * 1024)
@@ -340,13 +329,14 @@ def test_a_chain_of_a_million_open_spans_can_be_dropped() -> None:
         assert tracer.stats()["open"] == 0, tracer.stats()
         print(grown)
     """
-    run_with_rss(code)
+    assert 0 < run_with_rss(code) < 400
 
 
 def test_a_chain_of_a_million_finished_spans_can_be_dropped() -> None:
     """A million nested spans, finished innermost first in one open trace, are freed, no crash."""
     code = f"""
         gc.disable()
+        before = rss_mib()
         spans = [tracer.trace("nested")]
         for _ in range({MILLION // 4}):
             spans.append(tracer.start_span("nested", child_of=spans[-1]))
@@ -358,9 +348,9 @@ def test_a_chain_of_a_million_finished_spans_can_be_dropped() -> None:
         take()
         stats = tracer.stats()
         assert (stats["open"], stats["held"]) == (0, 0), stats
-        print(rss_mib())
+        print(rss_mib() - before)
     """
-    run_with_rss(code)
+    assert run_with_rss(code) < 100
 
 
 def test_a_chain_of_contexts_each_inside_of_the_last_is_not_kept() -> None:
@@ -432,6 +422,7 @@ def test_the_number_of_open_spans_is_bounded() -> None:
     """Beyond a million open spans further ones record nothing, are counted, and do no harm."""
     code = f"""
         gc.disable()  # it would walk over the million again and again
+        before = rss_mib()
         roots = [tracer.start_span("root") for _ in range({MILLION})]
         beyond = [tracer.start_span("beyond") for _ in range(10)]
         with tracer.trace("active") as active:
@@ -449,9 +440,9 @@ def test_the_number_of_open_spans_is_bounded() -> None:
             pass
         assert tracer.stats()["finished"] == {MILLION} + 1
         take()
-        print(0)
+        print(rss_mib() - before)
     """
-    run_with_rss(code)
+    assert run_with_rss(code) < 600
 
 
 def test_a_thread_that_ends_leaves_nothing(tracer: Tracer) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import email.message
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +22,7 @@ from propagation_cases import (
     styled,
 )
 
-from fasttrace import Context
+from fasttrace import Context, _log
 from fasttrace.propagation.http import HTTPPropagator
 
 HEADERS = {**DATADOG, "traceparent": TRACEPARENT, "tracestate": "dd=s:2", "baggage": "k=v"}
@@ -168,10 +170,18 @@ def test_inject_into_pairs(pairs: list[Any], result: list[Any]) -> None:
     assert pairs == result
 
 
-@pytest.mark.parametrize("carrier", [None, 5, (), "text", object()])
-def test_inject_into_nothing(carrier: Any) -> None:
-    """What cannot hold headers stays as it is; nothing is raised."""
-    HTTPPropagator.inject(Context(5, 6), carrier)
+@pytest.mark.parametrize("carrier", [None, 5, (), "text", types.SimpleNamespace(a="b")])
+def test_inject_into_nothing(
+    carrier: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot hold headers stays as it is, and so does the context; a warning says why."""
+    monkeypatch.setattr(_log, "_last_ns", {})
+    before = copy.deepcopy(carrier)
+    context = Context(5, 6)
+    HTTPPropagator.inject(context, carrier)
+    assert carrier == before
+    assert context == Context(5, 6)
+    assert caplog.messages == ["headers could not be injected: TypeError"]
 
 
 @pytest.mark.parametrize("source", [None, 5, "span", {}])

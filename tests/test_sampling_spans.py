@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from helpers import by_name, spans_of
-from test_sampling_default import HALF_RATE
+from sampling_cases import HALF_RATE
 
 from fasttrace import Context, Tracer
 from fasttrace.config import Config

@@ -81,7 +81,7 @@ def current_root_is_current(library):
     _override(library, "current_root_span", lambda self: self.current_span())
 
 
-@behaviour("wrapping.*")
+@behaviour("wrapping*.*")
 def wrap_swallows(library):
     """A wrapped function swallows exceptions and its result."""
     kind = _tracer_class(library)
@@ -102,7 +102,7 @@ def wrap_swallows(library):
     kind.wrap = wrap
 
 
-@behaviour("wrapping.*")
+@behaviour("wrapping*.*")
 def wrap_qualified_names(library):
     """Wrapped functions are named with their class."""
     kind = _tracer_class(library)
