@@ -41,7 +41,10 @@ cdef void anchor_wall_clock() noexcept:
 
 
 cdef inline int64_t root_wall_ns(int64_t now_ns) noexcept:
-    """Wall time for a root that starts at monotonic `now_ns`; re-anchors after a clock step."""
+    """Wall time for a root that starts at monotonic `now_ns`, to some milliseconds: for the seconds in an id.
+
+    Re-anchors after a clock step: `wall_offset_ns`, which is precise, is to be read after the call.
+    """
     cdef int64_t wall_ns = ft_os_realtime_coarse_ns()
     cdef int64_t drift_ns = wall_ns - (now_ns + wall_offset_ns)
     if FT_UNLIKELY(drift_ns > WALL_TOLERANCE_NS or drift_ns < -WALL_TOLERANCE_NS):
@@ -56,12 +59,14 @@ def monotonic_ns() -> int:
 
 
 def adjust_clock(bint tsc_allowed=True) -> str:
-    """Calibrates or re-anchors the time stamp counter; the flusher calls it at every flush.
+    """Calibrates or re-anchors the time stamp counter and the wall clock; the flusher calls it at every flush.
 
     Returns the source in use afterwards: "tsc" or "monotonic". ``tsc_allowed=False`` gives the
     counter up for the life of the process.
     """
-    return "tsc" if ft_tsc_adjust(tsc_allowed) > 0 else "monotonic"
+    cdef int state = ft_tsc_adjust(tsc_allowed)
+    anchor_wall_clock()
+    return "tsc" if state > 0 else "monotonic"
 
 
 def use_monotonic_clock() -> None:

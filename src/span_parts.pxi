@@ -123,12 +123,19 @@ cdef object seconds_to_ns(object value, str what):
 
 
 cdef int span_set_start(Span span, object wall_ns) except -1:
+    cdef Segment segment
     if wall_ns is None or span._flags & SPAN_NOOP:
         return 0
     if not -(1 << 62) < wall_ns < (1 << 62):
         warn("span_time", "start is out of range")
         return 0
-    span._start_ns = <int64_t>wall_ns - span_state(span).offset_ns
+    segment = <Segment>span._segment
+    if segment.head == <PyObject *>span and segment.listed == 1 and segment.state.segments == <PyObject *>segment:
+        # Nothing else has a time in this trace yet. It may end by our clock, which must then agree with the
+        # caller's: a request of a millisecond would else have no duration.
+        anchor_wall_clock()
+        segment.state.offset_ns = wall_offset_ns
+    span._start_ns = <int64_t>wall_ns - segment.state.offset_ns
     return 0
 
 
@@ -177,7 +184,9 @@ cdef int span_construct(Span span, name, service, resource, span_type, trace_id,
     span._span_id = span_id if isinstance(span_id, int) and 0 <= span_id <= SPAN_ID_MAX else next_id()
     span._parent_id = parent_id if isinstance(parent_id, int) and 0 <= parent_id <= SPAN_ID_MAX else 0
     span._start_ns = ft_now_ns()
-    state.offset_ns = root_wall_ns(span._start_ns) - span._start_ns if context is None else state.offset_ns
+    if context is None:
+        root_wall_ns(span._start_ns)
+        state.offset_ns = wall_offset_ns
     if start is not None:
         span_set_start(span, seconds_to_ns(start, "start"))
     if on_finish is not None:

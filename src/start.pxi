@@ -289,7 +289,8 @@ cdef object start_root(TracerCore core, object context, object base, object name
         if state.segments == <PyObject *>segment and segment.listed == 0 and segment.root == NULL and above._is_remote:
             # First span here: the trace's clock is ours from now on.
             now_ns = ft_now_ns()
-            state.offset_ns = root_wall_ns(now_ns) - now_ns
+            root_wall_ns(now_ns)
+            state.offset_ns = wall_offset_ns
         if state.inherited is not None:
             span._flags |= SPAN_INHERITS
         if above._span_id == 0:

@@ -10,6 +10,7 @@ import pytest
 from helpers import run_python, spans_of
 
 from fasttrace import Span, Tracer
+from fasttrace.trace import Context
 
 #: How far the wall clock of a trace may be from time.time_ns(), ns (the stated bound is 10 ms).
 WALL_TOLERANCE_NS = 50_000_000
@@ -48,6 +49,20 @@ def test_a_duration_lies_between_what_another_clock_measures(tracer: Tracer) -> 
         slack = 20_000 + (outside_end - outside_start) // 1000  # calibration of the counter
         assert inside_end - inside_start - slack <= span.duration_ns
         assert span.duration_ns <= outside_end - outside_start + slack
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["new trace", "remote parent"])
+def test_a_start_given_by_the_caller_agrees_with_our_end(tracer: Tracer, remote: bool) -> None:
+    """A span started with time.time_ns() and finished by our clock lasts as long as it did."""
+    parent = Context(trace_id=1, span_id=2) if remote else None
+    for _ in range(50):
+        start_ns = time.time_ns()
+        span = tracer.start_span("op", child_of=parent)
+        span.start_ns = start_ns
+        time.sleep(0.001)
+        span.finish()
+        assert span.start_ns == start_ns
+        assert span.duration_ns >= 950_000
 
 
 def test_durations_are_never_negative(tracer: Tracer) -> None:
