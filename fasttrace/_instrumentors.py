@@ -132,6 +132,8 @@ def want(points: Iterable[EntryPoint], raise_errors: bool = False) -> None:
         for module in modules:
             if module not in sys.modules:
                 when_imported(module, _beginner(point))
+        # If the program imports the instrumentor first, its library waits until that is complete.
+        when_imported(point.module, lambda module: None)
 
 
 def _beginner(point: EntryPoint) -> Any:
@@ -154,7 +156,7 @@ def _before_django_setup(point: EntryPoint) -> None:
     It changes the list of middlewares, for which it needs the settings. Where it finds none it
     makes empty ones, and those of the program would no longer count.
     """
-    django = sys.modules["django"]
+    django: Any = sys.modules["django"]
     apps = sys.modules.get("django.apps")
     if apps is not None and apps.apps.ready:
         _start(point, False)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from fasttrace import _log, _parse
+from fasttrace import _log
 from fasttrace._imports import when_imported
 from fasttrace.tracer import tracer
 from fasttrace.wrapping import _MAKERS, _kind_of, _make_inside
@@ -110,20 +110,17 @@ def _traced(function: Any, resource: Callable[[tuple[Any, ...]], str]) -> Any:
         span.set_tag("component", "trace")
         return span
 
+    async def run_later(*args: Any, **kwargs: Any) -> Any:
+        with start(args):
+            return await function(*args, **kwargs)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with start(args):
+            return function(*args, **kwargs)
+
     kind = _kind_of(function)
-    if kind == "coroutine":
-
-        async def run(*args: Any, **kwargs: Any) -> Any:
-            with start(args):
-                return await function(*args, **kwargs)
-
-    elif kind == "function":
-
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with start(args):
-                return function(*args, **kwargs)
-
-    else:  # a generator of either kind: the class is the one that was named
+    wrapper: Any = run_later if kind == "coroutine" else run
+    if kind in _MAKERS and kind != "coroutine":  # a generator, whose class is the one that is named
         inside = functools.partial(_make_inside, tracer, False)
-        run = _MAKERS[kind](function, functools.partial(start, ()), inside)
-    return functools.update_wrapper(run, function)
+        wrapper = _MAKERS[kind](function, functools.partial(start, ()), inside)
+    return functools.update_wrapper(wrapper, function)

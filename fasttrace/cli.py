@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--agent", metavar="URL", help="use this running test agent; the default is to start one"
     )
     commands.add_parser(
-        "run", help="run a program with its libraries traced: the command fasttrace-run"
+        "run", help="run a program with its libraries traced, as fasttrace-run does"
     )
     info = commands.add_parser(
         "info",

@@ -12,8 +12,14 @@ from __future__ import annotations
 
 from fasttrace import _instrumentors, _log
 from fasttrace._fork import load
-from fasttrace._instrumentor_names import KNOWN, OF_DDTRACE, ONLY_DDTRACE, instrumentors_of
-from fasttrace._instrumentor_names import normalised, package_of
+from fasttrace._instrumentor_names import (
+    KNOWN,
+    OF_DDTRACE,
+    ONLY_DDTRACE,
+    instrumentors_of,
+    normalised,
+    package_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,4 +118,6 @@ def _why_not(name: str, there: dict[str, list[EntryPoint]]) -> str:
     if normalised(name) in ONLY_DDTRACE:
         return f"{name} is not traced: OpenTelemetry has no instrumentation of it"
     known = sorted({*KNOWN, *OF_DDTRACE, *there})
-    return f"no library is known as {name!r}; known are: {', '.join(known)}"
+    close = load("difflib").get_close_matches(normalised(name), known)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"no library is known as {name!r}; {meant}known are: {', '.join(known)}"

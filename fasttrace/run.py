@@ -132,8 +132,8 @@ def _replace_process(path: str, command: list[str]) -> int:
         if sys.platform == "win32":  # where a process cannot be replaced
             import subprocess
 
-            return subprocess.call(command, executable=path)
-        os.execv(path, command)
+            return subprocess.call(command, executable=path)  # noqa: S603 # what was asked for
+        os.execv(path, command)  # noqa: S606
     except FileNotFoundError:  # what its first line names
         return _fail(f"{command[0]}: its interpreter was not found", NOT_FOUND)
     except OSError as error:
@@ -148,3 +148,7 @@ def _say(text: str, code: int = 0) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"fasttrace-run: {message}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,9 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import StaticPool
 
 app = FastAPI()
-engine = create_engine(
-    "sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool
-)
+engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
 with engine.begin() as connection:
     connection.execute(text("CREATE TABLE stock (item TEXT, pieces INTEGER)"))
     connection.execute(text("INSERT INTO stock VALUES ('bread', 5)"))

@@ -1,8 +1,9 @@
-# Run by Python at its start, because `fasttrace-run` has put this directory on PYTHONPATH.
-#
-# Any Python that the program starts runs it too, an old one and one without fasttrace: hence the
-# plain syntax. The `sitecustomize` that would have been run without us is run first, and whatever
-# it raises is reported by Python as it would have been.
+"""Run by Python at its start, because `fasttrace-run` has put this directory on PYTHONPATH.
+
+Any Python that the program starts runs it too, an old one and one without fasttrace: hence the
+plain syntax. The `sitecustomize` that would have been run without us is run first, and whatever it
+raises is reported by Python as it would have been.
+"""
 
 import os
 import sys
