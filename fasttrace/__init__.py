@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fasttrace import constants as constants
     from fasttrace import ext as ext
     from fasttrace import trace as trace
+    from fasttrace.patching import patch as patch
+    from fasttrace.patching import patch_all as patch_all
 else:
 
     def __getattr__(name: str) -> object:
@@ -39,4 +41,8 @@ else:
             from fasttrace._fork import load
 
             return load(f"{__name__}.{name}")
+        if name in ("patch", "patch_all"):
+            from fasttrace._fork import load
+
+            return getattr(load("fasttrace.patching"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

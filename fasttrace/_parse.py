@@ -206,6 +206,11 @@ def tags(value: str) -> dict[str, str]:
     return result
 
 
+def switches(value: str) -> dict[str, bool]:
+    """`name:true` pairs, separated as those of `tags`; a name alone, or anything else, is false."""
+    return {name: word.lower() in _TRUE for name, word in tags(value).items()}
+
+
 def mapping(value: str) -> dict[str, str]:
     """`from:to` pairs separated by commas, neither side empty."""
     result: dict[str, str] = {}

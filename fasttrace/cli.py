@@ -11,9 +11,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code. `argv` is what follows the program's name.
 
     Exit codes: 0 success, 1 the command found something wrong, 2 it could not be run (unknown
-    command or option, no agent), 130 stopped by Ctrl-C.
+    command or option, no agent), 130 stopped by Ctrl-C; those of `run` are in its module.
     """
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:  # what follows is the program's
+        from . import run
+
+        return run.main(words[1:])
+    arguments = _parser().parse_args(words)
     try:
         if arguments.command == "info":
             from . import info
@@ -46,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--agent", metavar="URL", help="use this running test agent; the default is to start one"
+    )
+    commands.add_parser(
+        "run", help="run a program with its libraries traced, as fasttrace-run does"
     )
     info = commands.add_parser(
         "info",

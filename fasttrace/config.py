@@ -132,6 +132,11 @@ FIELDS: tuple[Field, ...] = (
           "Whether span events are sent in their own field; unset: if the agent offers that."),
     Field("log_injection", False, "bool", ("DD_LOGS_INJECTION",), _bool,
           "Whether log records get the ids of the active span."),
+    # whole programs: fasttrace-run, fasttrace.auto
+    Field("trace_methods", "", "list of functions", ("DD_TRACE_METHODS",), _text,
+          "Functions traced by name: module:function,Class.method;module:function."),
+    Field("patch_modules", {}, "library:bool list", ("DD_PATCH_MODULES",), _parse.switches,
+          "Libraries that are instrumented, or are not, whatever the default."),
     # one trace across services
     Field("propagation_style_inject", ("datadog", "tracecontext", "baggage"), "list of styles",
           ("DD_TRACE_PROPAGATION_STYLE_INJECT", "DD_TRACE_PROPAGATION_STYLE", "OTEL_PROPAGATORS"),
@@ -250,6 +255,8 @@ class Config:
     wrap_name_include_class: bool
     native_span_events: bool
     log_injection: bool
+    trace_methods: str
+    patch_modules: dict[str, bool]
     propagation_style_inject: tuple[str, ...]
     propagation_style_extract: tuple[str, ...]
     propagation_extract_first: bool

@@ -49,7 +49,7 @@ def draw_for(stream: TextIO, spans: list[dict[str, Any]]) -> str:
     shown = [name for name in application_tags(names) if name not in _SHOWN_AS_ERROR]
     text = draw(spans, tags=shown, max_spans=MAX_SPANS)
     try:
-        text.encode(stream.encoding or "utf-8")
+        text.encode(getattr(stream, "encoding", None) or "utf-8")  # Celery's has none
     except (LookupError, UnicodeError):
         return draw(spans, tags=shown, max_spans=MAX_SPANS, ascii_only=True)
     return text

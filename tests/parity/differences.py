@@ -31,7 +31,6 @@ WITH_DECISION = (
 NATIVE = "events go into their own field as soon as the agent has said that it reads it"
 SAMPLER = "sampler= of configure() is ignored with a warning: sampling_rules= does that"
 PEER = "comes with peer.service rules"
-PATCH = "integrations: there is nothing to patch in a library for manual instrumentation"
 OT_SCOPE = (
     "a scope ends what it began: nothing stays active behind it, and extract activates nothing"
 )
@@ -202,7 +201,6 @@ ROWS: list[Row] = [
     Row("sampling.manual_removes_psr", "said/decided", "None", "1.0", WITH_DECISION),
     Row("sampling.manual_removes_psr", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
     Row("sampling.rule_manual", "*/meta/_dd.p.ksr", ABSENT, "1", WITH_DECISION),
-    Row("names.patch", "said/patch*", "False", "True", PATCH),
     Row("parents.child_of_wrong", "said/*", "'no exception'", "'raised AttributeError'", TOLERANT),
     Row("wrapping_objects.unnamed_objects", "said/*", "3", "'raised AttributeError'", CALLABLES),
     Row("wrapping_objects.unnamed_objects", "chunk 0", ["builtins.abs below 0"], ABSENT, CALLABLES),

@@ -48,8 +48,6 @@ DIFFERENCES = {
 }
 BOTH = {
     "the package.appsec": OTHER_PRODUCTS,
-    "the package.patch": INTEGRATIONS,
-    "the package.patch_all": INTEGRATIONS,
     **{
         f"the package.{name}": INTERNALS
         for name in (

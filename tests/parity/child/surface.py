@@ -39,7 +39,8 @@ def surface(package):
     found = {name: members(getattr(trace, name)) for name in CLASSES}
     found["HTTPPropagator"] = members(http.HTTPPropagator)
     names = {name for name in dir(root) if not name.startswith("_")}
-    names |= {name for name in ("constants", "ext", "trace") if hasattr(root, name)}
+    lazy = ("constants", "ext", "patch", "patch_all", "trace")
+    names |= {name for name in lazy if hasattr(root, name)}
     found["the package"] = dict.fromkeys(sorted(names), "attribute")
     found["trace"] = dict.fromkeys(trace.__all__, "attribute")
     return found
