@@ -1,7 +1,7 @@
 # Last touches on the types, and the build's facts.
 
 cdef int finish_types() except -1:
-    global span_free, segment_free, state_free, noop_span
+    global span_free, segment_free, state_free, scope_free, noop_span
     cdef Span span = Span.__new__(Span)
     cdef SpanScope scope = SpanScope.__new__(SpanScope)
     cdef WrappedCallable wrapped = WrappedCallable.__new__(WrappedCallable)
@@ -17,6 +17,7 @@ cdef int finish_types() except -1:
     span_free = ft_replace_dealloc(<PyTypeObject *>Span, <destructor>span_dealloc)
     segment_free = ft_replace_dealloc(<PyTypeObject *>Segment, <destructor>segment_dealloc)
     state_free = ft_replace_dealloc(<PyTypeObject *>TraceState, <destructor>state_dealloc)
+    scope_free = ft_replace_dealloc(<PyTypeObject *>SpanScope, <destructor>scope_dealloc)
     noop_span = make_noop_span()
     quicken_methods()
     return 0

@@ -148,7 +148,6 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
     """A span under that of `context`, or under the active item if that is None; made active with a scope."""
     cdef PyObject *item = NULL
     cdef PyObject *parent_raw
-    cdef PyObject *token
     cdef Span span
     if FT_UNLIKELY(not core.is_enabled):
         return noop_span
@@ -165,9 +164,7 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
                 if FT_LIKELY(not span._flags & SPAN_NOOP):
                     otel_set_kind(span, kind)
                     if scope is not None:
-                        token = contextvar_set(active_var, <PyObject *>span)
-                        scope.token = <object>token
-                        decref(token)
+                        scope.token = contextvar_set(active_var, <PyObject *>span)
                 return span
         Py_XDECREF(item)
     return otel_start_slow(core, name, context, kind, scope)
@@ -189,7 +186,6 @@ cdef inline int otel_set_kind(Span span, int kind) except -1:
 
 cdef Span otel_start_slow(TracerCore core, object name, object context, int kind, SpanScope scope):
     """The parent is not at hand: there is none, a Context, a node, another context's span."""
-    cdef PyObject *token
     cdef Span span
     live = core_active(core) if core.provider is not None else active_item()
     current = parent_of_item(live)
@@ -207,14 +203,15 @@ cdef Span otel_start_slow(TracerCore core, object name, object context, int kind
     if scope is None:
         return span
     if core.provider is not None:
-        scope.token = Restore(current)
+        token = Restore(current)
         otel_provide(core, span)
     elif parent is current:
-        token = contextvar_set(active_var, <PyObject *>span)
-        scope.token = <object>token
-        decref(token)
+        scope.token = contextvar_set(active_var, <PyObject *>span)
+        return span
     else:
-        scope.token = attach(span, None)
+        token = attach(span, None)
+    Py_INCREF(token)
+    scope.token = <PyObject *>token
     return span
 
 
@@ -271,7 +268,6 @@ cdef class Restore:
 
 @cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class SpanScope:
     """A span to be: `with` starts it and makes it current. Also a decorator of functions and coroutine functions.
 
@@ -283,8 +279,8 @@ cdef class SpanScope:
     cdef object context          # of OpenTelemetry: the parent is in it; None: the active item
     cdef object attributes
     cdef object rare             # (links, start time) or None
-    cdef Span span               # while the block runs
-    cdef object token            # of the context variable, an AttachNode, or a Restore
+    cdef PyObject *span          # owned Span while the block runs, else NULL
+    cdef PyObject *token         # owned: of the context variable, an AttachNode, or a Restore
     cdef int kind
     cdef bint no_event           # record_exception=False
     cdef bint no_status          # set_status_on_exception=False
@@ -295,13 +291,61 @@ cdef class SpanScope:
         return self(function)
 
 
+# Pooled as spans are, their references None.
+
+cdef enum:
+    SCOPES_POOLED = 64
+
+cdef PyObject *scope_pool[SCOPES_POOLED]
+cdef uint32_t scope_pool_size = 0
+cdef destructor scope_free = NULL      # what Cython generated
+
+
 cdef inline SpanScope scope_new(OtelTracer tracer, object name, int kind):
-    cdef SpanScope scope = SpanScope.__new__(SpanScope)
+    global scope_pool_size
+    cdef PyObject *o
+    cdef SpanScope scope
+    if FT_LIKELY(scope_pool_size > 0):
+        scope_pool_size -= 1
+        o = scope_pool[scope_pool_size]
+        ft_revive(o)
+        scope = <SpanScope>o
+        decref(o)
+        scope.no_event = scope.no_status = scope.stays_open = False
+    else:
+        scope = SpanScope.__new__(SpanScope)
     scope._call = <vectorcall_function>scope_call
     scope.tracer = tracer
     scope.name = name
     scope.kind = kind
     return scope
+
+
+cdef void scope_dealloc(PyObject *o) noexcept:
+    """Called at refcount 0."""
+    global scope_pool_size
+    cdef PyObject *held
+    ft_set_refcount(o, 1)        # alive while its parts go: they may run code
+    (<SpanScope>o).tracer = None
+    (<SpanScope>o).name = None
+    if FT_UNLIKELY((<SpanScope>o).context is not None):
+        (<SpanScope>o).context = None
+    if (<SpanScope>o).attributes is not None:
+        (<SpanScope>o).attributes = None
+    if FT_UNLIKELY((<SpanScope>o).rare is not None):
+        (<SpanScope>o).rare = None
+    held = (<SpanScope>o).span
+    (<SpanScope>o).span = NULL
+    Py_XDECREF(held)
+    held = (<SpanScope>o).token
+    (<SpanScope>o).token = NULL
+    Py_XDECREF(held)
+    ft_set_refcount(o, 0)
+    if FT_LIKELY(scope_pool_size < SCOPES_POOLED):
+        scope_pool[scope_pool_size] = o
+        scope_pool_size += 1
+    else:
+        scope_free(o)
 
 
 cdef SpanScope scope_again(SpanScope scope):
@@ -314,10 +358,11 @@ cdef SpanScope scope_again(SpanScope scope):
 
 cdef object scope_enter(SpanScope scope):
     cdef Span span
-    if FT_UNLIKELY(scope.span is not None):
+    if FT_UNLIKELY(scope.span != NULL):
         raise RuntimeError("this scope is entered already: call start_as_current_span() for each block")
     span = otel_start(scope.tracer.core, scope.name, scope.context, scope.kind, scope)
-    scope.span = span
+    Py_INCREF(span)
+    scope.span = <PyObject *>span
     if scope.attributes is not None and scope.rare is None:
         span_set_attributes(span, scope.attributes)
     elif FT_UNLIKELY(scope.rare is not None):
@@ -325,22 +370,29 @@ cdef object scope_enter(SpanScope scope):
     return span
 
 
-cdef object scope_leave(SpanScope scope, object exc_val):
-    cdef Span span = scope.span
+cdef int scope_leave(PyObject *self, PyObject *exc_val) except -1:
+    """Ends the span, and restores what was active before it where the span's end does not."""
+    cdef PyObject *span = (<SpanScope>self).span
+    cdef PyObject *token = (<SpanScope>self).token
     cdef bint found = True
-    if FT_UNLIKELY(span is None):
-        return None      # never entered, or left before
-    if FT_UNLIKELY(scope.token is not None):
-        found = type(scope.token) is not AttachNode and type(scope.token) is not Restore and walk_finds(span)
-    scope.span = None
-    if FT_UNLIKELY(exc_val is not None) and isinstance(exc_val, Exception):
-        span_exit_otel(span, exc_val, not scope.no_event, not scope.no_status)
-    if FT_LIKELY(not scope.stays_open):
-        span_finish(span)
-    if FT_UNLIKELY(not found or scope.stays_open):
-        scope_restore(scope, span)
-    scope.token = None
-    return None
+    if FT_UNLIKELY(span == NULL):
+        return 0         # never entered, or left before
+    (<SpanScope>self).span = (<SpanScope>self).token = NULL
+    try:
+        if FT_LIKELY(token != NULL):
+            found = type(<object>token) is not AttachNode and type(<object>token) is not Restore \
+                and walk_finds(<Span>span)
+        if FT_UNLIKELY(exc_val != <PyObject *>None) and isinstance(<object>exc_val, Exception):
+            span_exit_otel(<Span>span, <object>exc_val, not (<SpanScope>self).no_event,
+                           not (<SpanScope>self).no_status)
+        if FT_LIKELY(not (<SpanScope>self).stays_open):
+            span_finish(<Span>span)
+        if FT_UNLIKELY(not found or (<SpanScope>self).stays_open) and token != NULL:
+            scope_restore(<SpanScope>self, <Span>span, <object>token)
+    finally:
+        Py_XDECREF(token)
+        decref(span)
+    return 0
 
 
 cdef bint walk_finds(Span span) noexcept:
@@ -356,11 +408,8 @@ cdef bint walk_finds(Span span) noexcept:
     return at != NULL
 
 
-cdef int scope_restore(SpanScope scope, Span span) except -1:
+cdef int scope_restore(SpanScope scope, Span span, object token) except -1:
     """Puts back what was active before the scope, in the context it was entered in."""
-    token = scope.token
-    if token is None:
-        return 0
     if type(token) is AttachNode:
         detach(token)
     elif type(token) is Restore:
@@ -375,7 +424,7 @@ cdef int scope_restore(SpanScope scope, Span span) except -1:
 
 # Called so that an exception stays pending instead of being raised.
 ctypedef PyObject *(*quiet_enter)(SpanScope) noexcept
-ctypedef PyObject *(*quiet_leave)(SpanScope, object) noexcept
+ctypedef int (*quiet_leave)(PyObject *, PyObject *) noexcept
 ctypedef PyObject *(*quiet_decorate)(SpanScope, object) noexcept
 
 
@@ -390,7 +439,10 @@ cdef PyObject *scope_call(PyObject *self, PyObject **args, size_t nargsf, PyObje
         if n == 0:
             return (<quiet_enter>scope_enter)(<SpanScope>self)
         if n == 3:
-            return (<quiet_leave>scope_leave)(<SpanScope>self, <object>args[1])
+            if FT_UNLIKELY((<quiet_leave>scope_leave)(self, args[1]) < 0):
+                return NULL
+            Py_INCREF(None)
+            return <PyObject *>None
         if n == 1:
             return (<quiet_decorate>scope_decorate)(<SpanScope>self, <object>args[0])
     PyErr_SetString(TypeError, "a scope takes a function to decorate, or is used by `with`")
