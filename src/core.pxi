@@ -43,6 +43,8 @@ cdef class TracerCore:
     cdef list full                   # Payloads waiting, oldest first
     cdef size_t full_bytes           # held by `full`
     cdef size_t flying_bytes         # of payloads taken by the flusher and not settled; part of the bound
+    cdef size_t hand_bytes           # of payloads that a chunk is being encoded into, which are not in the buffer
+    cdef uint32_t swaps              # how often the buffer was emptied
     cdef Buffer spare                # memory of a payload that was sent
     cdef readonly NativeEvent _wake
     cdef public object _on_first_chunk
@@ -251,7 +253,7 @@ cdef class TracerCore:
         return self.waiting_bytes() + (self.table is not None and len(self.table.buckets) > 0)
 
     cdef size_t waiting_bytes(self) noexcept:
-        return self.full_bytes + (self.filling.size() if self.filling is not None else 0)
+        return self.full_bytes + self.hand_bytes + (self.filling.size() if self.filling is not None else 0)
 
     def _swap(self, bint aside=False) -> list:
         """Takes every payload out of the buffer, oldest first; their spans count as in flight.
@@ -261,6 +263,7 @@ cdef class TracerCore:
         payloads = self.full
         self.full = []
         self.full_bytes = 0
+        self.swaps += 1
         if self.filling is not None:
             payloads.append(self.filling)
             self.filling = None
@@ -383,7 +386,7 @@ cdef class TracerCore:
     cdef int forget(self) except -1:
         self.filling = None
         self.full = []
-        self.full_bytes = self.flying_bytes = 0
+        self.full_bytes = self.flying_bytes = self.hand_bytes = 0
         self.finished_count = self.added_count = self.held_count = self.buffered_count = self.in_flight_count = 0
         self.sent_count = self.unconfirmed_count = self.abandoned_count = self.open_count = 0
         self.unrecorded_count = 0

@@ -188,12 +188,13 @@ ctypedef int (*quiet_v05)(Payload, Segment, PyObject *, uint32_t, uint32_t) noex
 cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n, uint32_t partial) except -1:
     """Encodes a chunk into the payload being filled, a new one if it would grow too large.
 
-    Meanwhile the payload is nobody else's: encoding links and events runs code that may finish
-    other spans, here or in another thread; their chunks go into a payload of their own.
+    Meanwhile the payload is nobody else's: encoding may run code (of links and events, or destructors)
+    that finishes other spans, here or in another thread; their chunks go into a payload of their own.
     """
     cdef Payload payload = core.filling
     cdef size_t before, strings_before, waiting, size
     cdef uint32_t count_before
+    cdef uint32_t swaps = core.swaps
     cdef int status
     cdef bint starts = payload is None
     core.filling = None
@@ -203,17 +204,26 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     before = payload.body.used
     strings_before = payload.strings.used
     count_before = payload.string_count
+    core.hand_bytes += before + strings_before
     if FT_LIKELY(payload.version == 4):
         status = (<quiet_v04>encode_chunk_v04)(&payload.body, segment, head, n, partial)
     else:
         status = (<quiet_v05>encode_chunk_v05)(payload, segment, head, n, partial)
+    core.hand_bytes -= min(core.hand_bytes, before + strings_before)    # less if a fork came between
+    # Whoever was to send this payload may have come by and not have found it.
+    starts |= core.swaps != swaps
     if FT_UNLIKELY(status < 0):
-        put_back(core, payload, before, strings_before, count_before)
-        return refuse_chunk(core, n, 0, "encoding_error", take_error())
+        explanation = take_error()
+        if put_back(core, payload, before, strings_before, count_before) and starts:
+            start_flusher_unless_running(core)
+        return refuse_chunk(core, n, 0, "encoding_error", explanation)
     if FT_UNLIKELY(payload.size() > core.payload_max_bytes or payload.trace_count >= PAYLOAD_MAX_CHUNKS
                    or payload.string_count > PAYLOAD_MAX_STRINGS):
         size = payload.size() - before - strings_before
-        if not put_back(core, payload, before, strings_before, count_before):
+        if put_back(core, payload, before, strings_before, count_before):
+            if starts:
+                start_flusher_unless_running(core)
+        else:
             return refuse_chunk(core, n, size, "chunk_too_large",
                                 "larger than a payload may be (%d bytes)"
                                 % (core.payload_max_bytes + PAYLOAD_HEADER_BYTES))
@@ -221,7 +231,8 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     waiting = core.full_bytes + core.flying_bytes + payload.size()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
         size = payload.size() - before - strings_before
-        put_back(core, payload, before, strings_before, count_before)
+        if put_back(core, payload, before, strings_before, count_before) and starts:
+            start_flusher_unless_running(core)
         return refuse_chunk(core, n, size, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
     payload.trace_count += 1
     payload.span_count += n
@@ -234,9 +245,13 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         core.full_bytes += payload.size()
     if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
         core._wake.raise_flag()
-    if FT_UNLIKELY(starts and not core._flusher_running):
-        start_flusher(core)
+    if FT_UNLIKELY(starts):
+        start_flusher_unless_running(core)
     return 0
+
+
+cdef inline int start_flusher_unless_running(TracerCore core) except -1:
+    return 0 if core._flusher_running else start_flusher(core)
 
 
 cdef int start_flusher(TracerCore core) except -1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from typing import Any
 
@@ -159,6 +161,52 @@ def test_the_first_chunk_is_announced_once(new_tracer: Any) -> None:
     finish_traces(tracer, 1)
     assert len(calls) == 2
     tracer._flusher_running = False
+    tracer._on_first_chunk = None
+
+
+def test_what_is_hidden_from_who_empties_the_buffer_is_announced_again(new_tracer: Any) -> None:
+    """A buffer emptied in the middle of an encoding misses that payload: the hook is called for it anew."""
+    tracer = new_tracer()
+    log: list[str] = []
+    taken: list[Any] = []
+    inside: list[bool] = []
+    tracer._on_first_chunk = lambda: log.append("announced")
+
+    class Emptying:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            if not inside:
+                return
+            waiting = tracer._buffered_bytes
+            payloads = tracer._swap()
+            if waiting and not payloads:
+                log.append("hidden")
+            elif payloads:
+                log.append("emptied")
+            taken.extend(payloads)
+
+    thresholds = gc.get_threshold()
+    for threshold in range(1, 40):
+        finish_traces(tracer, 1)
+        span = tracer.start_span("op")
+        for number in range(20):
+            span._add_event(f"event {number}", {"key": "value", "n": number})  # type: ignore[attr-defined]
+        gc.collect()
+        Emptying()
+        inside.append(True)
+        gc.set_threshold(threshold)
+        span.finish()
+        gc.set_threshold(*thresholds)
+        inside.clear()
+        waiting = [word for word in log if word != "hidden"][-1:] == ["announced"]
+        assert waiting or not tracer._buffered_bytes, log
+        taken += tracer._swap()
+    if sys.version_info < (3, 12):  # later ones collect only between byte codes
+        assert "hidden" in log
+    for payload in taken:
+        tracer._settle(payload, "sent")
     tracer._on_first_chunk = None
 
 

@@ -81,7 +81,7 @@ def test_destructors_during_collection(session: Any) -> None:
                 while going:
                     Cycle()
                     span("thread")
-                    time.sleep(0.0002)
+                    time.sleep(0.002)
             time.sleep(60)
         for _ in range(3):
             locks.append(threading.Lock())
