@@ -23,6 +23,7 @@ import _signal  # type: ignore[import-not-found] # the `signal` module imports `
 import atexit
 import os
 import sys
+from _thread import get_ident
 
 from fasttrace import _fork, _log
 from fasttrace._span import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _running: dict[int, Flusher] = {}  # those with a thread or something to send, by id
 _began = False
 _spent_ns = 0  # how long exit has been held up so far
+_thread: int | None = None  # the thread in which the interpreter exits
 _in_signal = False
 _finalized_pid = 0  # the process that has a multiprocessing finalizer
 
@@ -72,17 +74,22 @@ def late_deadline_ns(flusher: Flusher) -> int:
 
 
 def spend(since_ns: int) -> None:
-    """Count the time since `since_ns` (monotonic) against what exit may take."""
+    """Count the time since `since_ns` (monotonic) against what exit may take.
+
+    What another thread than the exiting one does in the meantime holds nothing up.
+    """
     global _spent_ns
-    _spent_ns += monotonic_ns() - since_ns
+    if get_ident() == _thread:
+        _spent_ns += monotonic_ns() - since_ns
 
 
 def _after_fork_in_child() -> None:
     """Begin anew: nothing runs here yet, and the parent's exit is not ours."""
-    global _began, _in_signal, _spent_ns
+    global _began, _in_signal, _spent_ns, _thread
     _running.clear()
     _began = _in_signal = False
     _spent_ns = 0
+    _thread = None
     if _signal.getsignal(_signal.SIGTERM) is _on_sigterm:
         try:  # until a flusher of this process starts
             _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
@@ -92,12 +99,13 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     """Stop all flushers, in parallel, each within its own deadline."""
-    global _began
+    global _began, _thread
     _fork.check_process()
     if _began:
         return
     _log.silence()
     begin_ns = monotonic_ns()
+    _thread = get_ident()
     _began = True
     _stop_all()
     spend(begin_ns)

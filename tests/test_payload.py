@@ -165,7 +165,7 @@ def test_the_first_chunk_is_announced_once(new_tracer: Any) -> None:
 
 
 def test_what_is_hidden_from_who_empties_the_buffer_is_announced_again(new_tracer: Any) -> None:
-    """A buffer emptied in the middle of an encoding misses that payload: the hook is called for it anew."""
+    """A buffer emptied in the middle of an encoding misses a payload: the hook is called for it."""
     tracer = new_tracer()
     log: list[str] = []
     taken: list[Any] = []
