@@ -134,6 +134,15 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
     return above
 
 
+cdef int span_is_kept(PyObject *o) noexcept:
+    """Whether the span is finished and not sent: its Segment needs what it holds, garbage or not.
+
+    The Segment's list is no reference that the collector knows. A span in a garbage cycle, say by the
+    traceback of an exception, would lose its events and links when the cycle is broken.
+    """
+    return (<Span>o)._flags & (SPAN_FINISHED | SPAN_IN_LIST) == SPAN_FINISHED | SPAN_IN_LIST
+
+
 cdef void orphan_extra(PyObject *o, uint32_t flags) noexcept:
     """What a span that nobody can reach needs no more; an open ancestor must not wait for it."""
     cdef SpanExtra extra = <SpanExtra>(<Span>o)._extra
