@@ -334,7 +334,7 @@ cdef object scope_leave(SpanScope scope, object exc_val):
         found = type(scope.token) is not AttachNode and type(scope.token) is not Restore and walk_finds(span)
     scope.span = None
     if FT_UNLIKELY(exc_val is not None) and isinstance(exc_val, Exception):
-        span_exit_otel(span, exc_val, not scope.no_event, not scope.no_status)
+        span_exit_otel(span, exc_val, not scope.no_event, not scope.no_status, False)
     if FT_LIKELY(not scope.stays_open):
         span_finish(span)
     if FT_UNLIKELY(not found or scope.stays_open):

@@ -26,7 +26,9 @@ cdef Ready ready(object value):
 
 cdef int span_exit(Span span, object exc_type, object exc_val, object exc_tb) except -1:
     if exc_type is not None and span._flags & SPAN_OTEL:
-        span_exit_otel(span, exc_val, not span._flags & SPAN_OTEL_NO_EVENT, not span._flags & SPAN_OTEL_NO_STATUS)
+        # Only here the SDK says that the exception escaped, not in start_as_current_span().
+        span_exit_otel(span, exc_val, not span._flags & SPAN_OTEL_NO_EVENT, not span._flags & SPAN_OTEL_NO_STATUS,
+                       True)
     elif exc_type is not None:
         span_set_exception(span, exc_type, exc_val, exc_tb, None)
     return span_finish(span)

@@ -83,7 +83,7 @@ def datadog_span(span: dict[str, Any], service: str) -> dict[str, Any]:
             {
                 "trace_id": link["trace_id"] & LOW_64,
                 "span_id": link["span_id"],
-                "attributes": {key: _text(value) for key, value in link["attributes"].items()},
+                "attributes": _flat(link["attributes"]),
             }
             for link in span["links"]
         ],
@@ -95,8 +95,15 @@ def _type_name(name: str) -> str:
     return name if "." in name else f"builtins.{name}"
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _flat(attributes: dict[str, Any]) -> dict[str, str]:
+    """Return the attributes of a link: texts, an item of a sequence under a key of its own."""
+    flat: dict[str, str] = {}
+    for key, value in attributes.items():
+        if isinstance(value, (list, tuple)):
+            flat.update(_flat({f"{key}.{i}": item for i, item in enumerate(value)}))
+        else:
+            flat[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
 
 
 def _put(meta: dict[str, str], metrics: dict[str, float], key: str, value: Any) -> None:
