@@ -61,7 +61,7 @@ debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 # the child then waits for it for ever.
 sanitize: .venv-sanitize/built .venv/built  ## run the suite with assertions, AddressSanitizer, UBSan; memcheck
 	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
-	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py --ignore=parity \
+	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py --ignore=parity --ignore=instrumentation \
 	  -k "not fork and not parent_and_child and not test_import_is_quick"
 	$(MAKE) memcheck
 
@@ -75,7 +75,7 @@ soak: .venv-soak/built  ## trace for 15 minutes while the agent keeps dying; FAS
 	.venv-soak/bin/python tests/soak.py
 
 portable: .venv-portable/built  ## run the suite on a build without intrinsics or GNU extensions
-	cd tests && $(CURDIR)/.venv-portable/$(PYTEST) --ignore=test_packaging.py
+	cd tests && $(CURDIR)/.venv-portable/$(PYTEST) --ignore=test_packaging.py --ignore=instrumentation
 
 CROSS ?= aarch64-linux-gnu-gcc
 cross-check: .venv/built  ## compile the C for aarch64, with this machine's Python headers
@@ -90,7 +90,8 @@ clean:  ## remove everything that was built
 
 # The environments: what is installed, and the switches of the build.
 ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-sanitize .venv-portable .venv-soak
-.venv/built .venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
+.venv/built: WANTED = '.[test-instrumentation]'
+.venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
 .venv-bench/built: WANTED = . -r benchmarks/requirements.txt
 .venv-dev/built: WANTED = '.[dev]'
 .venv-soak/built: WANTED = '.[soak]'

@@ -41,7 +41,8 @@ class RuntimeContext(_RuntimeContext):
 
     def attach(self, context: Context) -> Any:
         """Make `context` current; return the token for `detach`."""
-        return _span.attach(load("fasttrace.opentelemetry.bridge").native_item(context), context)
+        item = load("fasttrace.opentelemetry.bridge").native_item(context)
+        return _span.attach(item, context, True)
 
     def detach(self, token: Any) -> None:
         """Take one `attach` back, in any order and in any context; nothing is ever raised."""

@@ -235,21 +235,34 @@ static ft_method ft_replace_method(PyTypeObject *type, const char *name, ft_meth
     return NULL;
 }
 
-/* Adds one owned reference, at `offset`, to what the collector sees of a type. */
+/* Adds one owned reference, at `offset`, to what the collector sees of a type, and hides from it what an
+ * object holds while `kept` says so: the collector empties all that it takes for garbage. */
 static traverseproc ft_traverse_base = NULL;
+static inquiry ft_clear_base = NULL;
+static inquiry ft_is_kept = NULL;
 static Py_ssize_t ft_traverse_offset = 0;
 
 static int ft_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    if (ft_is_kept(self))
+        return 0;
     Py_VISIT(*(PyObject **)((char *)self + ft_traverse_offset));
     return ft_traverse_base(self, visit, arg);
 }
 
-static void ft_also_traverse(PyTypeObject *type, Py_ssize_t offset)
+static int ft_clear(PyObject *self)
+{
+    return ft_is_kept(self) ? 0 : ft_clear_base(self);
+}
+
+static void ft_adapt_collection(PyTypeObject *type, Py_ssize_t offset, inquiry kept)
 {
     ft_traverse_base = type->tp_traverse;
+    ft_clear_base = type->tp_clear;
     ft_traverse_offset = offset;
+    ft_is_kept = kept;
     type->tp_traverse = ft_traverse;
+    type->tp_clear = ft_clear;
 }
 
 static destructor ft_replace_dealloc(PyTypeObject *type, destructor ours)

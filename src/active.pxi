@@ -30,6 +30,7 @@ cdef class AttachNode:
     cdef uint64_t number             # of all nodes ever attached: a later one has a higher number
     cdef object token                # of the context it was attached in; None once it was detached
     cdef bint detached               # void in every context
+    cdef bint also_ended             # a span that has ended is still what is active
 
 
 cdef inline int set_active(PyObject *item) except -1:
@@ -81,9 +82,11 @@ cdef object active_item():
 
 cdef object parent_of_item(object item):
     """What a span started now would have as parent: Span, Context or None."""
+    cdef AttachNode node
     if type(item) is AttachNode:
-        item = (<AttachNode>item).item
-        if type(item) is Span:
+        node = <AttachNode>item
+        item = node.item
+        if type(item) is Span and not node.also_ended:
             item = live_item(item)
             if type(item) is AttachNode:
                 return parent_of_item(item)
@@ -106,8 +109,11 @@ def active():
     return parent_of_item(active_item())
 
 
-def attach(item, payload=None) -> AttachNode:
-    """Puts `item` (Span, Context or None) in place until `detach()` of the node returned."""
+def attach(item, payload=None, bint also_ended=False) -> AttachNode:
+    """Puts `item` (Span, Context or None) in place until `detach()` of the node returned.
+
+    A span that has ended is stepped over as everywhere, unless `also_ended`, the rule of OpenTelemetry.
+    """
     global attached_count
     cdef AttachNode node = AttachNode.__new__(AttachNode)
     cdef PyObject *token
@@ -115,6 +121,7 @@ def attach(item, payload=None) -> AttachNode:
     node.item = item
     node.base = base
     node.payload = payload
+    node.also_ended = also_ended
     attached_count += 1
     node.number = attached_count
     token = contextvar_set(active_var, <PyObject *>node)

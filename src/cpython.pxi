@@ -31,7 +31,7 @@ cdef extern from "_protocol.h":
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)
-    void ft_also_traverse(PyTypeObject *owner, Py_ssize_t offset)
+    void ft_adapt_collection(PyTypeObject *owner, Py_ssize_t offset, int (*kept)(PyObject *) noexcept)
     unsigned char *ft_put_short_text(unsigned char *p, unsigned char *end, PyObject *s) nogil
     unsigned char *ft_put_short_pair(unsigned char *p, unsigned char *end, PyObject *key, PyObject *text) nogil
     const char *ft_ascii(PyObject *s) nogil

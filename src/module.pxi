@@ -13,7 +13,7 @@ cdef int finish_types() except -1:
     ft_enable_vectorcall(<PyTypeObject *>WrappedCallable, call_at, 0)
     ft_enable_vectorcall(<PyTypeObject *>WrappedFunction, call_at, 1)
     ft_enable_steps(<PyTypeObject *>Inside, inside_next, inside_send)
-    ft_also_traverse(<PyTypeObject *>Span, <char *>&span._segment - <char *><PyObject *>span)
+    ft_adapt_collection(<PyTypeObject *>Span, <char *>&span._segment - <char *><PyObject *>span, span_is_kept)
     span_free = ft_replace_dealloc(<PyTypeObject *>Span, <destructor>span_dealloc)
     segment_free = ft_replace_dealloc(<PyTypeObject *>Segment, <destructor>segment_dealloc)
     state_free = ft_replace_dealloc(<PyTypeObject *>TraceState, <destructor>state_dealloc)

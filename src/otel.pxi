@@ -384,7 +384,7 @@ cdef int scope_leave(PyObject *self, PyObject *exc_val) except -1:
                 and walk_finds(<Span>span)
         if FT_UNLIKELY(exc_val != <PyObject *>None) and isinstance(<object>exc_val, Exception):
             span_exit_otel(<Span>span, <object>exc_val, not (<SpanScope>self).no_event,
-                           not (<SpanScope>self).no_status)
+                           not (<SpanScope>self).no_status, False)
         if FT_LIKELY(not (<SpanScope>self).stays_open):
             span_finish(<Span>span)
         if FT_UNLIKELY(not found or (<SpanScope>self).stays_open) and token != NULL:

@@ -306,13 +306,13 @@ cdef int span_add_otel_link(Span span, object context, object attributes) except
     return 0
 
 
-cdef int span_exit_otel(Span span, object exc_val, bint event, bint status) except -1:
-    """What an exception that leaves an OpenTelemetry scope does to its span."""
+cdef int span_exit_otel(Span span, object exc_val, bint event, bint status, bint escaped) except -1:
+    """What an exception that leaves an OpenTelemetry scope does to its span; `escaped`: as its event says."""
     if span._flags & (SPAN_FINISHED | SPAN_NOOP) or not isinstance(exc_val, BaseException):
         return 0
     try:
         if event:
-            errors_module().record_otel(span, exc_val)
+            errors_module().record_otel(span, exc_val, None, None, escaped)
         if status:
             span_set_status(span, STATUS_ERROR, errors_module().describe(exc_val))
     except Exception as exc:

@@ -26,7 +26,9 @@ cdef Ready ready(object value):
 
 cdef int span_exit(Span span, object exc_type, object exc_val, object exc_tb) except -1:
     if exc_type is not None and span._flags & SPAN_OTEL:
-        span_exit_otel(span, exc_val, not span._flags & SPAN_OTEL_NO_EVENT, not span._flags & SPAN_OTEL_NO_STATUS)
+        # Only here the SDK says that the exception escaped, not in start_as_current_span().
+        span_exit_otel(span, exc_val, not span._flags & SPAN_OTEL_NO_EVENT, not span._flags & SPAN_OTEL_NO_STATUS,
+                       True)
     elif exc_type is not None:
         span_set_exception(span, exc_type, exc_val, exc_tb, None)
     return span_finish(span)
@@ -132,6 +134,15 @@ cdef PyObject *span_let_go(PyObject *o) noexcept:
         return above
     span_destroy(o)
     return above
+
+
+cdef int span_is_kept(PyObject *o) noexcept:
+    """Whether the span is finished and not sent: its Segment needs what it holds, garbage or not.
+
+    The Segment's list is no reference that the collector knows. A span in a garbage cycle, say by the
+    traceback of an exception, would lose its events and links when the cycle is broken.
+    """
+    return (<Span>o)._flags & (SPAN_FINISHED | SPAN_IN_LIST) == SPAN_FINISHED | SPAN_IN_LIST
 
 
 cdef void orphan_extra(PyObject *o, uint32_t flags) noexcept:

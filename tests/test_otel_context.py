@@ -270,6 +270,23 @@ def test_a_span_ended_inside_its_scope(face: Face) -> None:
     assert len(face.spans()) == 3
 
 
+def test_an_ended_span_that_is_attached_is_still_the_parent(face: Face) -> None:
+    """A context that names a span names it after its end too: background tasks need that."""
+    ended = face.tracer.start_span("request")
+    with face.native.trace("outer") as outer, trace.use_span(ended):
+        ended.end()
+        assert trace.get_current_span() is ended
+        for start in (face.tracer.start_as_current_span, face.native.trace):
+            with start("in the background") as span:
+                assert (span.trace_id, span.parent_id) == (ended.trace_id, ended.span_id)
+                with face.tracer.start_as_current_span("inner") as inner:
+                    assert inner.parent_id == span.span_id
+        assert face.native.current_span() is ended
+    assert outer.trace_id != ended.trace_id
+    assert face.native.current_span() is None
+    assert len(face.spans()) == 6
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_detach_in_any_order(face: Face, order: tuple[int, ...]) -> None:
     """What is detached is gone, what is still attached stays, and in the end all is as before."""

@@ -396,6 +396,20 @@ def test_wrong_use_of_a_scope(face: Face) -> None:
     assert len(face.spans()) == 2
 
 
+def test_the_resource_of_the_provider(new_tracer: Callable[..., Tracer]) -> None:
+    """Instrumentation that asks for the resource finds service, version, environment and tags."""
+    native = new_tracer(service="shop", version="2", env="prod", tags={"team": "kitchen"})
+    found = Face(native).provider.resource.attributes
+    assert {name: found[name] for name in found if not name.startswith("telemetry.")} == {
+        "service.name": "shop",
+        "service.version": "2",
+        "deployment.environment": "prod",
+        "deployment.environment.name": "prod",
+        "team": "kitchen",
+    }
+    assert found["telemetry.sdk.name"] == "fasttrace"
+
+
 def test_flush_and_shutdown_of_the_provider(session: Any) -> None:
     """force_flush() delivers, shutdown() ends recording."""
     face = Face(session.make_tracer())

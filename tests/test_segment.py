@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import re
+import weakref
 from typing import Any
 
 import pytest
@@ -20,6 +23,50 @@ from fasttrace import Context, Tracer
 def names(chunk: list[dict[str, Any]]) -> list[str]:
     """The names of a chunk's spans, in its order."""
     return [span["name"] for span in chunk]
+
+
+def test_a_finished_span_in_a_garbage_cycle_is_sent_whole(tracer: Tracer) -> None:
+    """The collector, which empties a cycle, leaves what a finished span has for the agent."""
+
+    def leave_garbage() -> None:
+        with tracer.trace("child", span_type="of its own") as span:
+            span.set_link(trace_id=1, span_id=2, attributes={"why": "test"})
+            span._add_event("sold", {"slices": 2})
+            cycle = [span]
+            cycle.append(cycle)  # type: ignore[arg-type]
+
+    root = tracer.trace("root")
+    leave_garbage()
+    assert tracer.current_span() is root  # and the context no longer holds the child
+    gc.collect()
+    root.finish()
+    child = by_name(spans_of(tracer))["child"]
+    assert child["type"] == "of its own"
+    assert json.loads(child["meta"]["events"])[0]["attributes"] == {"slices": 2}
+    assert child["span_links"][0]["attributes"] == {"why": "test"}
+
+
+def test_a_span_that_holds_itself_is_freed_once_it_was_sent(tracer: Tracer) -> None:
+    """A cycle through what a finished span holds lasts until its chunk has left, not longer."""
+
+    class Kept:
+        pass
+
+    kept = Kept()
+    known = weakref.ref(kept)
+    root = tracer.trace("root")
+    child = tracer.trace("child")
+    child._set_ctx_item("kept", kept)
+    kept.span = child  # type: ignore[attr-defined]
+    child.finish()
+    del child, kept
+    gc.collect()
+    root.finish()
+    assert len(spans_of(tracer)) == 2
+    del root
+    tracer.context_provider.activate(None)
+    gc.collect()
+    assert known() is None
 
 
 # -- when a chunk leaves, and its order ------------------------------------------------------------

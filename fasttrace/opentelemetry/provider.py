@@ -7,6 +7,7 @@ import os
 from opentelemetry import propagate, trace
 
 from fasttrace import _otel_context, _span
+from fasttrace._version import version
 from fasttrace.opentelemetry.propagator import Propagator
 from fasttrace.tracer import Tracer as NativeTracer
 from fasttrace.tracer import tracer as default_tracer
@@ -25,6 +26,21 @@ class Tracer(_span.OtelTracer):
     """
 
     __slots__ = ()
+
+
+class Resource:
+    """What `TracerProvider.resource` says of the process, as the SDK's resource does.
+
+    Args:
+        attributes: under the names of OpenTelemetry's conventions.
+
+    """
+
+    __slots__ = ("attributes", "schema_url")
+
+    def __init__(self, attributes: dict[str, str]) -> None:
+        self.attributes = attributes
+        self.schema_url = ""
 
 
 class TracerProvider(trace.TracerProvider):
@@ -47,6 +63,21 @@ class TracerProvider(trace.TracerProvider):
             _otel_context.install()
             if not os.environ.get("OTEL_PROPAGATORS", "").strip():
                 propagate.set_global_textmap(Propagator(self._native._config))
+
+    @property
+    def resource(self) -> Resource:
+        """Service, version, environment and global tags: instrumentation asks for the name."""
+        config = self._native._config
+        named = {
+            "service.name": config.service or config.inferred_service,
+            "service.version": config.version,
+            "deployment.environment": config.env,
+            "deployment.environment.name": config.env,
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "fasttrace",
+            "telemetry.sdk.version": version,
+        }
+        return Resource({**config.tags, **{key: text for key, text in named.items() if text}})
 
     def get_tracer(
         self,
