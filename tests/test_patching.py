@@ -171,6 +171,7 @@ def test_patch_all(tmp_path: Path) -> None:
     assert errors == ""
     assert {"flask", "requests", "sqlite3", "threading", "urllib", "jinja2"} <= set(everything)
     assert "fastapi" not in everything
+    assert "click" not in everything
     fewer, errors = report(ALL % "flask=False, futures=False, requests=True", tmp_path)
     assert (fewer, errors) == ([n for n in everything if n not in ("flask", "threading")], "")
 
@@ -182,6 +183,7 @@ def test_patch_all(tmp_path: Path) -> None:
         ("DD_TRACE_FLASK_ENABLED", "false", {"flask"}),
         ("DD_TRACE_FUTURES_ENABLED", "0", {"threading"}),
         ("DD_TRACE_FLASK_ENABLED", "true", set()),
+        ("DD_TRACE_CLICK_ENABLED", "false", set()),
         ("DD_PATCH_MODULES", "flask:false,requests:true", {"flask"}),
     ],
 )
@@ -215,6 +217,16 @@ def test_variables_that_turn_all_off(variable: str, value: str, said: str, tmp_p
     assert found == []
     assert said in errors
     assert errors.count("\n") == bool(said)
+
+
+def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
+    """A server that is a command of click would be one trace without end; three ways ask for it."""
+    code = "import fasttrace.auto\nreport('click')"
+    assert "click" not in report(code, tmp_path)[0]
+    assert "click" in report(code, tmp_path, DD_TRACE_CLICK_ENABLED="true")[0]
+    assert "click" in report(code, tmp_path, DD_PATCH_MODULES="click:true")[0]
+    code = "import fasttrace; fasttrace.patch(click=True); report('click')"
+    assert report(code, tmp_path) == (["click"], "")
 
 
 def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
@@ -353,6 +365,7 @@ def test_the_list(tmp_path: Path) -> None:
     assert rows["flask"].endswith(" not traced: DD_TRACE_FLASK_ENABLED says so")
     assert "4.0 opentelemetry-instrumentation-pymongo not traced: pip install " in rows["pymongo"]
     assert " not traced: needs sqlalchemy" in rows["sqlalchemy"]
+    assert rows["click"].endswith(" not traced: DD_TRACE_CLICK_ENABLED=true asks for it")
     assert "asgiref" not in rows  # a middleware, which starts nothing by itself
 
 
