@@ -197,8 +197,10 @@ def test_flask_under_uwsgi(session: Any, tmp_path: Path) -> None:
     command = [program, "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
     command += ["--need-app", "--die-on-term", "--enable-threads", "--import", "fasttrace.auto"]
     command += ["--module", "flask_shop:app"]
-    with Server(command, environment(session), EXAMPLES, tmp_path / "log") as server:
+    env = environment(session, DD_TRACE_WRITER_INTERVAL_SECONDS="0.05")
+    with Server(command, env, EXAMPLES, tmp_path / "log") as server:
         assert server.ask("/order/bread")[:2] == (200, "bread: 5 left\n")
+        session.wait_for_spans(5)
         server.stop()
         assert "fasttrace" not in server.printed().replace("fasttrace.auto", "")
     assert shape(trace_of(session.spans(), "GET /order/<item>")) == ORDER_IN_FLASK
