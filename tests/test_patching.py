@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inner_pytest import ROOT
 from run_command import RUN, environment, run
 
 from fasttrace import _instrumentor_names as names
+from fasttrace.config import FIELDS
 
+NEW_FIELDS = ("trace_methods", "patch_modules")
 NOT_FOUND = "ModuleNotFoundException"
 #: Tells which instrumentors are on, after what each test does before.
 REPORT = """
@@ -367,6 +371,15 @@ def test_the_list(tmp_path: Path) -> None:
     assert " not traced: needs sqlalchemy" in rows["sqlalchemy"]
     assert rows["click"].endswith(" not traced: DD_TRACE_CLICK_ENABLED=true asks for it")
     assert "asgiref" not in rows  # a middleware, which starts nothing by itself
+
+
+def test_the_guide_has_every_name() -> None:
+    """docs/run.md names every instrumentor and ddtrace's name for it, and every variable."""
+    words = set(re.findall(r"[\w-]+", (ROOT / "docs" / "run.md").read_text(encoding="utf-8")))
+    assert {*names.KNOWN, *names.OF_DDTRACE} - words == set()
+    variables = [one for field in FIELDS if field.name in NEW_FIELDS for one in field.env]
+    assert set(variables) <= words
+    assert len(variables) == 2
 
 
 def test_the_tables() -> None:
