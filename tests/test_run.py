@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,49 @@ def test_a_python_without_fasttrace(tmp_path: Path) -> None:
     assert (child.returncode, printed) == (0, "0\n")
     assert said.count("fasttrace-run: the program is not traced: ") == 1
     assert len(said.splitlines()) == 1
+
+
+NAMED = """
+from fasttrace import tracer
+import logging
+import sys
+record = logging.makeLogRecord({}).__dict__
+with tracer.trace("x") as span:
+    print(span.service, sys.argv[1:], record.get("dd.service", span.service) == span.service)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "service"),
+    [
+        ("script.py data", "shop"),
+        ("package/plain.py", "package"),
+        ("-m package data", "package"),
+        ("-m package.inner.plain --x data", "package.inner"),
+        ("-m package.inner", "package.inner"),
+        ("-m package.plain", "package"),
+        ("-mscript data", "shop"),
+        ("-m zipped data", None),
+    ],
+)
+def test_the_service_that_is_inferred(line: str, service: str | None, tmp_path: Path) -> None:
+    """A program without DD_SERVICE has the service it has without us, run as a module, too."""
+    shop = tmp_path / "shop"
+    (shop / "package" / "inner").mkdir(parents=True)
+    (shop / "data").mkdir()
+    for name in ("package/__init__.py", "package/inner/__init__.py"):
+        (shop / name).write_text("")
+    for name in ("__main__", "plain", "inner/__main__", "inner/plain"):
+        (shop / "package" / f"{name}.py").write_text(NAMED)
+    (shop / "script.py").write_text(NAMED)
+    with zipfile.ZipFile(shop / "archive.zip", "w") as archive:
+        archive.writestr("zipped.py", NAMED)
+    env = environment(shop / "archive.zip", DD_TRACE_ENABLED="true")
+    without = run(sys.executable, *line.split(), cwd=shop, env=env)
+    with_it = run(*RUN, *line.split(), cwd=shop, env=env)
+    assert with_it.stdout == without.stdout
+    assert service is None or with_it.stdout.startswith(f"{service} [")
+    assert with_it.stdout.endswith("] True\n")
 
 
 def test_interrupt(tmp_path: Path) -> None:
