@@ -236,7 +236,9 @@ def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
 def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
     """It counts once, also beside the variables, and instruments what is imported already."""
     code = """
-        import requests
+        import requests, urllib3
+        from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+        URLLib3Instrumentor().instrument()
         import fasttrace.auto, importlib
         importlib.reload(fasttrace.auto)
         report("sqlite3")
@@ -244,7 +246,7 @@ def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
     found, errors = report(
         code, tmp_path, OTEL_PYTHON_CONTEXT="contextvars_context", DD_TRACE_DEBUG="true"
     )
-    assert {"requests", "sqlite3"} <= set(found)
+    assert {"requests", "sqlite3", "urllib3"} <= set(found)
     assert errors.count("instrumented: requests") == 1
     assert "already instrumented" not in errors
 
