@@ -64,6 +64,10 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     "urllib3": (("urllib3",), "urllib3"),
 }
 
+#: Started only if asked for by name: a command of click may be a server, whose whole life would
+#: then be one trace that never ends.
+OFF_BY_DEFAULT = frozenset(("asyncclick", "click"))
+
 #: ddtrace 4.16's integrations whose name is another here -> their instrumentors.
 OF_DDTRACE: dict[str, tuple[str, ...]] = {
     "aiohttp": ("aiohttp-client", "aiohttp-server"),

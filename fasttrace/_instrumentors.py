@@ -16,7 +16,12 @@ import sys
 from fasttrace import _log
 from fasttrace._fork import gate, load
 from fasttrace._imports import when_imported
-from fasttrace._instrumentor_names import KNOWN, instrumentors_of, normalised
+from fasttrace._instrumentor_names import (
+    KNOWN,
+    OFF_BY_DEFAULT,
+    instrumentors_of,
+    normalised,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,21 +80,22 @@ def entry_points(group: str) -> Iterable[EntryPoint]:
 
 
 def disabled(name: str) -> str:
-    """Return the variable that turns an instrumentor (normalised name) off; "" if none does.
+    """Return what keeps an instrumentor (normalised name) from being started; "" if nothing does.
 
     OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=flask,redis, or `*`; DD_TRACE_FLASK_ENABLED=false, also
-    with the name that ddtrace has for it.
+    with the name that ddtrace has for it; or that it is to be asked for.
     """
     variable = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
     listed = [normalised(word) for word in os.environ.get(variable, "").split(",")]
     if name in listed or "*" in listed:
-        return variable
+        return f"{variable} says so"
+    off = f"DD_TRACE_{name.upper()}_ENABLED=true asks for it" if name in OFF_BY_DEFAULT else ""
     for key, value in os.environ.items():
         if key.startswith("DD_TRACE_") and key.endswith("_ENABLED"):
             word = key[len("DD_TRACE_") : -len("_ENABLED")]
-            if name in instrumentors_of(word) and value.strip().lower() not in ("true", "1"):
-                return key
-    return ""
+            if name in instrumentors_of(word):
+                off = "" if value.strip().lower() in ("true", "1") else f"{key} says so"
+    return off
 
 
 def set_up() -> None:

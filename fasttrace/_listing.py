@@ -91,7 +91,7 @@ def _others(there: dict[str, list[EntryPoint]]) -> Iterator[Row]:
 def _state(names: list[str], there: dict[str, list[EntryPoint]]) -> str:
     off = [_instrumentors.disabled(name) for name in names if name in there]
     if off and all(off):
-        return f"not traced: {off[0]} says so"
+        return f"not traced: {off[0]}"
     return "traced"
 
 

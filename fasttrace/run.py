@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     the program is not executable, 127 it does not exist.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    while words and words[0].startswith("-") and words[0] not in ("-m", "-c", "-"):
+    while words and words[0].startswith("-") and not _is_for_python(words[0]):
         option = words.pop(0)
         if option == "--":
             break
@@ -87,6 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _replace_process(path, command)
 
 
+def _is_for_python(word: str) -> bool:
+    """Whether Python itself says with this word what it runs: -m, -c, or standard input."""
+    return word == "-" or word.startswith(("-m", "-c"))
+
+
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the file to execute, "" if there is none, and the command line it gets.
 
@@ -94,7 +99,7 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
     that ends in .py (or .pyw, .pyz) is run by this Python.
     """
     name = words[0]
-    if name in ("-m", "-c", "-"):
+    if _is_for_python(name):
         return sys.executable, [sys.executable, *words]
     if name.lower().endswith((".py", ".pyw", ".pyz")) and os.path.isfile(name):
         return sys.executable, [sys.executable, *words]

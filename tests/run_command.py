@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,22 @@ def run(
         check=False,
         **{"stdin": subprocess.DEVNULL, **options},
     )
+
+
+def at_once(test: Callable[[Any], None], cases: Iterable[Any]) -> None:
+    """Call `test` for every case, some of them at once: most of the time they wait for children.
+
+    Raises what the first one that fails raises, with a note that names the case.
+    """
+
+    def one(case: Any) -> None:
+        try:
+            test(case)
+        except BaseException as error:
+            raise AssertionError(f"{case}: {error}") from error
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, cases))
 
 
 def outcome(result: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:

@@ -24,7 +24,7 @@ from fasttrace.testing import capture
 from fasttrace.tree import draw
 
 README = ROOT / "README.md"
-EXECUTED = ("filters.md", "guide.md", "reliability.md", "sampling.md", "testing.md")
+EXECUTED = ("filters.md", "guide.md", "reliability.md", "run.md", "sampling.md", "testing.md")
 
 
 class Block(NamedTuple):
@@ -72,6 +72,7 @@ def run_command(command: str, directory: Path) -> str:
         name, _, env[name] = words.pop(0).partition("=")
     known = {
         "python": [sys.executable],
+        "fasttrace-run": [sys.executable, "-m", "fasttrace.run"],
         "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
     }
     result = subprocess.run(

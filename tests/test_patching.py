@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inner_pytest import ROOT
 from run_command import RUN, environment, run
 
 from fasttrace import _instrumentor_names as names
+from fasttrace.config import FIELDS
 
+NEW_FIELDS = ("trace_methods", "patch_modules")
 NOT_FOUND = "ModuleNotFoundException"
 #: Tells which instrumentors are on, after what each test does before.
 REPORT = """
@@ -171,6 +175,7 @@ def test_patch_all(tmp_path: Path) -> None:
     assert errors == ""
     assert {"flask", "requests", "sqlite3", "threading", "urllib", "jinja2"} <= set(everything)
     assert "fastapi" not in everything
+    assert "click" not in everything
     fewer, errors = report(ALL % "flask=False, futures=False, requests=True", tmp_path)
     assert (fewer, errors) == ([n for n in everything if n not in ("flask", "threading")], "")
 
@@ -182,6 +187,7 @@ def test_patch_all(tmp_path: Path) -> None:
         ("DD_TRACE_FLASK_ENABLED", "false", {"flask"}),
         ("DD_TRACE_FUTURES_ENABLED", "0", {"threading"}),
         ("DD_TRACE_FLASK_ENABLED", "true", set()),
+        ("DD_TRACE_CLICK_ENABLED", "false", set()),
         ("DD_PATCH_MODULES", "flask:false,requests:true", {"flask"}),
     ],
 )
@@ -217,10 +223,22 @@ def test_variables_that_turn_all_off(variable: str, value: str, said: str, tmp_p
     assert errors.count("\n") == bool(said)
 
 
+def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
+    """A server that is a command of click would be one trace without end; three ways ask for it."""
+    code = "import fasttrace.auto\nreport('click')"
+    assert "click" not in report(code, tmp_path)[0]
+    assert "click" in report(code, tmp_path, DD_TRACE_CLICK_ENABLED="true")[0]
+    assert "click" in report(code, tmp_path, DD_PATCH_MODULES="click:true")[0]
+    code = "import fasttrace; fasttrace.patch(click=True); report('click')"
+    assert report(code, tmp_path) == (["click"], "")
+
+
 def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
     """It counts once, also beside the variables, and instruments what is imported already."""
     code = """
-        import requests
+        import requests, urllib3
+        from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+        URLLib3Instrumentor().instrument()
         import fasttrace.auto, importlib
         importlib.reload(fasttrace.auto)
         report("sqlite3")
@@ -228,7 +246,7 @@ def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
     found, errors = report(
         code, tmp_path, OTEL_PYTHON_CONTEXT="contextvars_context", DD_TRACE_DEBUG="true"
     )
-    assert {"requests", "sqlite3"} <= set(found)
+    assert {"requests", "sqlite3", "urllib3"} <= set(found)
     assert errors.count("instrumented: requests") == 1
     assert "already instrumented" not in errors
 
@@ -353,7 +371,17 @@ def test_the_list(tmp_path: Path) -> None:
     assert rows["flask"].endswith(" not traced: DD_TRACE_FLASK_ENABLED says so")
     assert "4.0 opentelemetry-instrumentation-pymongo not traced: pip install " in rows["pymongo"]
     assert " not traced: needs sqlalchemy" in rows["sqlalchemy"]
+    assert rows["click"].endswith(" not traced: DD_TRACE_CLICK_ENABLED=true asks for it")
     assert "asgiref" not in rows  # a middleware, which starts nothing by itself
+
+
+def test_the_guide_has_every_name() -> None:
+    """docs/run.md names every instrumentor and ddtrace's name for it, and every variable."""
+    words = set(re.findall(r"[\w-]+", (ROOT / "docs" / "run.md").read_text(encoding="utf-8")))
+    assert {*names.KNOWN, *names.OF_DDTRACE} - words == set()
+    variables = [one for field in FIELDS if field.name in NEW_FIELDS for one in field.env]
+    assert set(variables) <= words
+    assert len(variables) == 2
 
 
 def test_the_tables() -> None:

@@ -7,11 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from inner_pytest import ROOT
-from run_command import RUN, environment, outcome, run
+from run_command import RUN, at_once, environment, outcome, run
 
 from fasttrace import run as command
 
@@ -70,25 +71,33 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("line", FORMS)
-def test_every_form_of_program(line: str, programs: Path) -> None:
+def test_every_form_of_program(programs: Path) -> None:
     """Arguments, `__main__`, path, standard input and what is imported are as without it."""
-    words = line.split()
     search = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     env = environment(PATH=search, SHOP="corner")
-    with_it, without = (
-        run(*start, *words, cwd=programs, env=env, input="bread", stdin=None)
-        for start in (RUN, FORMS[line])
-    )
-    assert outcome(with_it) == outcome(without)
-    assert with_it.returncode == 0
-    assert "__main__ True" in with_it.stdout
+
+    def check(line: str) -> None:
+        with_it, without = (
+            run(*start, *line.split(), cwd=programs, env=env, input="bread", stdin=None)
+            for start in (RUN, FORMS[line])
+        )
+        assert outcome(with_it) == outcome(without)
+        assert with_it.returncode == 0
+        assert "__main__ True" in with_it.stdout
+
+    at_once(check, FORMS)
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_every_end_of_a_program(end: str, tmp_path: Path) -> None:
-    """Exit code, signal and output are those of the program; without an agent nothing is said."""
-    (tmp_path / "program.py").write_text(ENDS[end])
+def test_every_end_of_a_program(tmp_path: Path) -> None:
+    """Exit code, signal and output are those of the program; of the agent, one line at most."""
+    for number, code in enumerate(ENDS.values()):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "program.py").write_text(code)
+    at_once(lambda name: check_end(tmp_path / str(list(ENDS).index(name))), ENDS)
+
+
+def check_end(tmp_path: Path) -> None:
+    """Compare how the program in that directory ends, with fasttrace-run and without it."""
     env = environment(DD_TRACE_METHODS="subprocess:run;asyncio:run")  # so that there are spans
     without = run(sys.executable, "program.py", cwd=tmp_path, env=env)
     with_it = run(*RUN, "program.py", cwd=tmp_path, env=env)
@@ -117,30 +126,34 @@ def test_the_process_is_replaced(tmp_path: Path) -> None:
     assert int(printed) == child.pid
 
 
-@pytest.mark.parametrize(
-    ("line", "code", "said"),
-    [
-        ("nothing-of-that-name", 127, "nothing-of-that-name: program not found"),
-        ("./nothing.py", 127, "./nothing.py: program not found"),
-        ("gone", 127, "gone: its interpreter was not found"),
-        ("./text", 126, "./text: Permission denied"),
-        ("text", 126, "text: Permission denied"),
-        ("./package", 126, "./package: Permission denied"),
-        ("", 2, "no program is named"),
-        ("-d", 2, "no program is named"),
-        ("-x script.py", 2, "unknown option -x"),
-        ("--liszt", 2, "unknown option --liszt"),
-        ("-m", 2, "-m needs an argument"),
-    ],
-)
-def test_what_cannot_be_run(line: str, code: int, said: str, programs: Path) -> None:
+REFUSED = [
+    ("nothing-of-that-name", 127, "nothing-of-that-name: program not found"),
+    ("./nothing.py", 127, "./nothing.py: program not found"),
+    ("gone", 127, "gone: its interpreter was not found"),
+    ("./text", 126, "./text: Permission denied"),
+    ("text", 126, "text: Permission denied"),
+    ("./package", 126, "./package: Permission denied"),
+    ("", 2, "no program is named"),
+    ("-d", 2, "no program is named"),
+    ("-x script.py", 2, "unknown option -x"),
+    ("--liszt", 2, "unknown option --liszt"),
+    ("-m", 2, "-m needs an argument"),
+]
+
+
+def test_what_cannot_be_run(programs: Path) -> None:
     """The exit codes are a shell's, and the message names the program or the option."""
     env = environment(PATH=os.pathsep.join([str(programs), os.environ["PATH"]]))
-    result = run(*RUN, *line.split(), cwd=programs, env=env)
-    assert result.returncode == code
-    assert result.stdout == ""
-    assert result.stderr.splitlines()[0] == f"fasttrace-run: {said}"
-    assert ("usage: " in result.stderr) == (code == 2)
+
+    def check(case: tuple[str, int, str]) -> None:
+        line, code, said = case
+        result = run(*RUN, *line.split(), cwd=programs, env=env)
+        assert result.returncode == code
+        assert result.stdout == ""
+        assert result.stderr.splitlines()[0] == f"fasttrace-run: {said}"
+        assert ("usage: " in result.stderr) == (code == 2)
+
+    at_once(check, REFUSED)
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,11 +242,15 @@ if "told" in sys.argv:
 """
 
 
-@pytest.mark.parametrize("site", SITE)
-def test_the_sitecustomize_of_the_user(site: str, tmp_path: Path) -> None:
+def test_the_sitecustomize_of_the_user(tmp_path: Path) -> None:
     """It is run as without us, its errors are reported alike, and the program is traced."""
+    at_once(lambda site: check_site(site, tmp_path / site), SITE)
+
+
+def check_site(site: str, tmp_path: Path) -> None:
+    """Compare a program that has this sitecustomize, with fasttrace-run and without it."""
     own = tmp_path / "own"
-    own.mkdir()
+    own.mkdir(parents=True)
     if SITE[site]:
         (own / "sitecustomize.py").write_text(SITE[site])
     (tmp_path / "program.py").write_text(AFTER_SITE)
@@ -271,6 +288,54 @@ def test_a_python_without_fasttrace(tmp_path: Path) -> None:
     assert (child.returncode, printed) == (0, "0\n")
     assert said.count("fasttrace-run: the program is not traced: ") == 1
     assert len(said.splitlines()) == 1
+
+
+NAMED = """
+from fasttrace import tracer
+import logging
+import sys
+record = logging.makeLogRecord({}).__dict__
+with tracer.trace("x") as span:
+    print(span.service, sys.argv[1:], record.get("dd.service", span.service) == span.service)
+"""
+
+
+#: command line -> service
+SERVICES = {
+    "script.py data": "shop",
+    "package/plain.py": "package",
+    "-m package data": "package",
+    "-m package.inner.plain --x data": "package.inner",
+    "-m package.inner": "package.inner",
+    "-m package.plain": "package",
+    "-mscript data": "shop",
+    "-m zipped data": None,
+}
+
+
+def test_the_service_that_is_inferred(tmp_path: Path) -> None:
+    """A program without DD_SERVICE has the service it has without us, run as a module, too."""
+    shop = tmp_path / "shop"
+    (shop / "package" / "inner").mkdir(parents=True)
+    (shop / "data").mkdir()
+    for name in ("package/__init__.py", "package/inner/__init__.py"):
+        (shop / name).write_text("")
+    for name in ("__main__", "plain", "inner/__main__", "inner/plain"):
+        (shop / "package" / f"{name}.py").write_text(NAMED)
+    (shop / "script.py").write_text(NAMED)
+    with zipfile.ZipFile(shop / "archive.zip", "w") as archive:
+        archive.writestr("zipped.py", NAMED)
+    env = environment(shop / "archive.zip", DD_TRACE_ENABLED="true")
+
+    def check(line: str) -> None:
+        service = SERVICES[line]
+        without = run(sys.executable, *line.split(), cwd=shop, env=env)
+        with_it = run(*RUN, *line.split(), cwd=shop, env=env)
+        assert with_it.stdout == without.stdout
+        assert service is None or with_it.stdout.startswith(f"{service} [")
+        assert with_it.stdout.endswith("] True\n")
+
+    at_once(check, SERVICES)
 
 
 def test_interrupt(tmp_path: Path) -> None:

@@ -150,13 +150,13 @@ def test_a_package_and_what_is_in_it(modules: Path) -> None:
 
 
 def test_beside_a_finder_of_the_same_kind(modules: Path) -> None:
-    """Another finder that asks all the others, as wrapt's does, ends in no circle."""
+    """Others that ask all the others, with wrapt's way to end a circle or with none, find it."""
     from importlib.util import find_spec
 
     (modules / "doubly.py").write_text("")
     busy: list[str] = []
 
-    class Other:
+    class AsWrapt:
         def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
             if name != "doubly" or name in busy:
                 return None
@@ -166,10 +166,17 @@ def test_beside_a_finder_of_the_same_kind(modules: Path) -> None:
             finally:
                 busy.remove(name)
 
+    class AsOurs:
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+            others = [finder for finder in sys.meta_path if finder is not self]
+            found = (one.find_spec(name, path, target) for one in others if name == "doubly")
+            return next(filter(None, found), None)
+
     seen: list[str] = []
     when_imported("doubly", lambda module: seen.append(module.__name__))
-    for place in (0, len(sys.meta_path)):
-        sys.meta_path.insert(place, Other())  # type: ignore[arg-type]
+    for other in (AsWrapt(), AsOurs()):
+        sys.meta_path.insert(0, other)  # type: ignore[arg-type]
+    sys.meta_path.append(AsWrapt())  # type: ignore[arg-type]
     import doubly  # type: ignore[import-not-found] # noqa: F401
 
     assert seen == ["doubly"]

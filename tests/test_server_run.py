@@ -1,0 +1,357 @@
+"""fasttrace-run under real servers: the programs of examples/run/, each in one connected trace.
+
+Each is run without fasttrace-run as well, and must answer and print the same.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_process import free_ports
+from inner_pytest import ROOT
+from run_command import PATH, RUN
+from server_processes import PATIENCE_S
+
+from fasttrace.tree import draw
+
+EXAMPLES = ROOT / "examples" / "run"
+PYTHON_M = [sys.executable, "-m"]
+
+
+class Server:
+    """A server as a process of its own, asked over HTTP; use it in a `with`.
+
+    command: PORT in it is replaced. path: what it answers when it is up.
+    """
+
+    def __init__(self, command: list[str], env: dict[str, str], cwd: Path, log: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.log = log
+        self._command = [word.replace("PORT", str(self.port)) for word in command]
+        self._env, self._cwd = env, cwd
+
+    def __enter__(self) -> Server:
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                env=self._env,
+                cwd=self._cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+            try:
+                connection.connect()
+                return self
+            except OSError:
+                assert self.process.poll() is None, self.printed()
+                assert time.monotonic() < deadline, self.printed()
+                time.sleep(0.05)
+            finally:
+                connection.close()
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    def printed(self) -> str:
+        """What the server has printed."""
+        return self.log.read_text(errors="replace")
+
+    def ask(
+        self, path: str, body: dict[str, str] | None = None, **headers: str
+    ) -> tuple[int, str, list[str]]:
+        """Send a GET request, or POST with a form; return status, body and cookies."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            method, data = "GET", None
+            if body is not None:
+                method, data = "POST", urllib.parse.urlencode(body)
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            cookies = answer.headers.get_all("Set-Cookie") or []
+            return answer.status, answer.read().decode(), cookies
+        finally:
+            connection.close()
+
+    def stop(self) -> int:
+        """End it by SIGTERM; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_S)
+
+
+def environment(session: Any, **extra: str) -> dict[str, str]:
+    """The environment of a program that sends to the agent, with fasttrace on its path."""
+    path = os.pathsep.join(PATH)
+    return {**session.env(DD_SERVICE="shop"), "PYTHONPATH": path, **extra}
+
+
+def masked(log: str, port: int) -> list[str]:
+    """The lines of a log, in any order of processes, without times and numbers of processes."""
+    log = log.replace(str(port), "PORT")
+    log = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [+-]\d{4}|,\d{3})?", "TIME", log)
+    log = re.sub(r"127.0.0.1:\d+", "CLIENT", log)
+    return sorted(re.sub(r"\b\d{2,}\b", "N", log).splitlines())
+
+
+def with_and_without(
+    start: list[str],
+    command: list[str],
+    session: Any,
+    cwd: Path,
+    tmp_path: Path,
+    use: Callable[[Server], Any],
+    env: dict[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Serve with fasttrace-run and without it; compare; return the spans that arrived.
+
+    start: what comes before the command without fasttrace-run.
+    """
+    found = []
+    for name, words in (("without", [*start, *command]), ("with", [*RUN, *command])):
+        with Server(words, environment(session, **env or {}), cwd, tmp_path / name) as server:
+            answers = use(server)
+            code = server.stop()
+            found.append((answers, code, masked(server.printed(), server.port)))
+    assert found[0] == found[1]
+    return list(session.spans())
+
+
+def trace_of(spans: list[dict[str, Any]], resource: str) -> list[dict[str, Any]]:
+    """The spans of the only trace whose root has that resource, in the order of their starts."""
+    roots = [s for s in spans if s["resource"] == resource and not s.get("parent_id")]
+    assert len(roots) == 1, draw(spans)
+    return [span for span in spans if span["trace_id"] == roots[0]["trace_id"]]
+
+
+def shape(spans: list[dict[str, Any]]) -> Any:
+    """A trace as nested lists: [name, resource, children], the children sorted."""
+    (root,) = [span for span in spans if not span.get("parent_id")]
+
+    def below(parent: dict[str, Any]) -> Any:
+        children = [span for span in spans if span.get("parent_id") == parent["span_id"]]
+        return [parent["name"], parent["resource"], sorted(map(below, children))]
+
+    drawn = below(root)
+    assert str(drawn).count("['") == len(spans), draw(spans)  # all are below the root
+    return drawn
+
+
+def sql(*statements: str) -> list[Any]:
+    """The spans of statements in a database, as `shape` gives them."""
+    return [["sqlite.query", statement, []] for statement in statements]
+
+
+def gunicorn(tmp_path: Path, application: str) -> list[str]:
+    """The command for gunicorn with two workers."""
+    configuration = tmp_path / "configuration.py"
+    configuration.write_text("control_socket_disable = True\n")  # where there is one
+    return [
+        *("-m", "gunicorn", "-c", str(configuration), "--workers", "2"),
+        *("-b127.0.0.1:PORT", application),
+    ]
+
+
+ORDER_IN_FLASK = [
+    *("server.request", "GET /order/<item>"),
+    [
+        ["client.request", "GET", [["server.request", "GET /stock/<item>", []]]],
+        *sql("CREATE", "INSERT"),
+    ],
+]
+
+
+@pytest.mark.parametrize("worker", ["sync", "gevent"])
+def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None:
+    """A request, what it asks another worker, and its SQL are one trace; gevent has no objection."""
+    command = [*gunicorn(tmp_path, "flask_shop:app"), "--worker-class", worker]
+    spans = with_and_without(
+        [sys.executable], command, session, EXAMPLES, tmp_path, lambda s: s.ask("/order/bread")
+    )
+    assert shape(trace_of(spans, "GET /order/<item>")) == ORDER_IN_FLASK
+    metrics = [span["metrics"] for span in spans if span.get("metrics")]
+    processes = {one["process_id"] for one in metrics if "process_id" in one}
+    assert len(processes) == 2 or worker == "gevent"  # one of its workers can answer itself
+
+
+def test_flask_under_uwsgi(session: Any, tmp_path: Path) -> None:
+    """`--import fasttrace.auto` is enough, where the application is loaded before the forks."""
+    program = str(Path(sys.executable).parent / "uwsgi")
+    command = [program, "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
+    command += ["--need-app", "--die-on-term", "--enable-threads", "--import", "fasttrace.auto"]
+    command += ["--module", "flask_shop:app"]
+    env = environment(session, DD_TRACE_WRITER_INTERVAL_SECONDS="0.05")
+    with Server(command, env, EXAMPLES, tmp_path / "log") as server:
+        assert server.ask("/order/bread")[:2] == (200, "bread: 5 left\n")
+        session.wait_for_spans(5)
+        server.stop()
+        assert "fasttrace" not in server.printed().replace("fasttrace.auto", "")
+    assert shape(trace_of(session.spans(), "GET /order/<item>")) == ORDER_IN_FLASK
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
+def test_fastapi_under_uvicorn(options: list[str], session: Any, tmp_path: Path) -> None:
+    """A request, what it asks over HTTP, and its SQL in a thread are one trace."""
+    command = ["-m", "uvicorn", "fastapi_shop:app", "--port", "PORT", *options]
+    env = {"TMPDIR": str(tmp_path)}
+    spans = with_and_without(
+        [sys.executable],
+        command,
+        session,
+        EXAMPLES,
+        tmp_path,
+        lambda s: s.ask("/order/bread"),
+        env,
+    )
+    sent = ["internal", "GET /stock/{item} http send", []]
+    answered = ["internal", "GET /order/{item} http send", []]
+    assert shape(trace_of(spans, "GET /order/{item}")) == [
+        *("server.request", "GET /order/{item}"),
+        [
+            [
+                *("client.request", "GET"),
+                [
+                    [
+                        *("server.request", "GET /stock/{item}"),
+                        [sent, sent, *sql("SELECT", "SELECT", "connect")],
+                    ]
+                ],
+            ],
+            *(answered, answered),
+        ],
+    ]
+
+
+def test_django_with_its_admin(session: Any, tmp_path: Path) -> None:
+    """The admin, whose settings are named after Django's first import: a trace for each page."""
+    site = EXAMPLES / "django_shop"
+    env = {"SHOP_DATABASE": str(tmp_path / "shop.sqlite3"), "DJANGO_SUPERUSER_PASSWORD": "dough"}
+    for words in ("migrate -v 0", "createsuperuser --noinput --username ada --email a@b.de"):
+        done = subprocess.run(
+            [*RUN, "manage.py", *words.split()],
+            env=environment(session, **env, DD_TRACE_ENABLED="false"),
+            cwd=site,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def visit(server: Server) -> Any:
+        _, _, (cookie,) = server.ask("/admin/login/")
+        token = cookie.partition(";")[0]
+        form = {"username": "ada", "password": "dough", "next": "/admin/"}
+        form["csrfmiddlewaretoken"] = token.partition("=")[2]
+        status, _, cookies = server.ask("/admin/login/", form, Cookie=token)
+        kept = "; ".join(cookie.partition(";")[0] for cookie in cookies)
+        page = server.ask("/admin/auth/user/", Cookie=kept)
+        return status, page[0], "a@b.de" in page[1]
+
+    command = gunicorn(tmp_path, "wsgi")
+    answers: list[Any] = []
+
+    def remember(server: Server) -> Any:
+        answers.append(visit(server))
+        return answers[-1]
+
+    spans = with_and_without([sys.executable], command, session, site, tmp_path, remember, env)
+    assert answers == [(302, 200, True)] * 2
+    page = shape(trace_of(spans, "GET admin/auth/user/"))
+    statements = [child[1] for child in page[2]]
+    assert page[0] == "server.request"
+    assert statements.count("SELECT") >= 4
+    assert set(statements) <= {"SELECT", "connect", "PRAGMA", "CREATE", "UPDATE", "BEGIN"}
+
+
+def test_tasks_of_celery(session: Any, tmp_path: Path) -> None:
+    """A task called by one command, the task it calls, and their SQL are one trace."""
+    env = environment(session, SHOP_DIRECTORY=str(tmp_path))
+    command = [*RUN, "-m", "celery", "-A", "celery_shop"]
+    options = ["-l", "error", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    with open(tmp_path / "log", "wb") as log:
+        worker = subprocess.Popen(
+            [*command, "worker", "--concurrency", "2", *options],
+            env={**env, "PYTHONWARNINGS": "ignore"},
+            cwd=EXAMPLES,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        called = subprocess.run(
+            [*command, "call", "celery_shop.order", "--args", '["bread"]'],
+            env=env,
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert re.fullmatch(r"[-0-9a-f]{36}\n", called.stdout), called
+        deadline = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "baked").exists():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE_S) == 0
+    finally:
+        try:
+            os.killpg(worker.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        worker.wait()
+    assert "fasttrace" not in (tmp_path / "log").read_text()
+    spans = session.spans()
+    first = trace_of(spans, "apply_async/celery_shop.order")
+    bake = ["consumer", "run/celery_shop.bake", []]
+    assert shape(first) == [
+        *("producer", "apply_async/celery_shop.order"),
+        [
+            [
+                *("consumer", "run/celery_shop.order"),
+                [["producer", "apply_async/celery_shop.bake", [bake]], *sql("CREATE", "INSERT")],
+            ]
+        ],
+    ]
+
+
+def test_a_script_with_threads(session: Any, tmp_path: Path) -> None:
+    """What is done in a thread and in a pool belongs to the function that started them."""
+    env = environment(session, DD_TRACE_METHODS="bakery:bake_all,bake")
+    found = []
+    for words in ([sys.executable], RUN):
+        done = subprocess.run(
+            [*words, "threads.py"], env=env, cwd=EXAMPLES, capture_output=True, timeout=60
+        )
+        found.append((done.returncode, done.stdout, done.stderr))
+    assert found[0] == found[1] == (0, b"14 pieces\n", b"")
+    bake = ["trace.annotation", "bake", sql("SELECT")]
+    assert shape(session.spans()) == ["trace.annotation", "bake_all", [bake, bake, bake]]
+
+
+def test_every_example_is_run() -> None:
+    """No program is in examples/run/ that these tests do not run."""
+    text = Path(__file__).read_text()
+    modules = [path.stem for path in EXAMPLES.glob("*.py")]
+    assert len(modules) == 5
+    imported = {"bakery"}  # by threads.py
+    assert [name for name in modules if name not in text and name not in imported] == []
