@@ -19,12 +19,6 @@ from fasttrace.propagation.http import Propagator
 TEXT_FORMATS = [Format.TEXT_MAP, Format.HTTP_HEADERS]
 
 
-@pytest.fixture
-def ot(tracer: NativeTracer) -> Tracer:
-    """An OpenTracing tracer without network."""
-    return Tracer("shop", dd_tracer=tracer)
-
-
 def carrier_of(carrier_format: str) -> Any:
     """An empty carrier of that format."""
     return bytearray() if carrier_format == Format.BINARY else {}

@@ -15,12 +15,6 @@ from fasttrace.opentracer import Tracer
 from fasttrace.opentracer.span_context import SpanContext
 
 
-@pytest.fixture
-def ot(tracer: NativeTracer) -> Tracer:
-    """An OpenTracing tracer without network."""
-    return Tracer("shop", dd_tracer=tracer)
-
-
 def links_of(span: dict[str, Any]) -> list[tuple[int, str]]:
     """The linked spans and how they are related."""
     return [
