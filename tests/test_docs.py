@@ -119,9 +119,14 @@ def test_programs_of_the_readme_send_the_traces_that_are_shown() -> None:
             assert masked(draw(span.raw for span in spans)) == masked(following[0].text)
 
 
+def prose_of(document: Path) -> str:
+    """Return the text of a document without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
 def anchors_of(document: Path) -> set[str]:
     """Return what a link may have behind its `#`: the headings, as the web sites write them."""
-    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose_of(document), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
@@ -138,7 +143,7 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_files_and_targets_that_are_named_exist(document: Path) -> None:
     """What a document says of a file of this repository, or of `make`, is about one there is."""
-    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = prose_of(document)
     ending = r"(?:\.(?:c|h|json|md|png|pxd|pxi|py|pyi|pyx|toml|txt|yml)|/)"
     named = set(re.findall(rf"`([\w./*-]+{ending})`", text))
     named |= set(re.findall(rf"(?<![\w./])((?:{TREES})/[\w./*-]*\w{ending}?)", text))
