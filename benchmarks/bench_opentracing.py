@@ -22,20 +22,13 @@ import statistics
 import sys
 from pathlib import Path
 
-from compare import Peer, Worker, choose_core, machine_line
+from compare import QUIET_DDTRACE, Peer, Worker, choose_core, machine_line, started
 
 ROOT = Path(__file__).resolve().parent.parent
 
 NATIVE = Peer("native", "fasttrace", {})
 FACE = Peer("face", "ot_fasttrace", {})
-DDTRACE = Peer(
-    "ddtrace",
-    "ot_ddtrace",
-    {
-        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-    },
-)
+DDTRACE = Peer("ddtrace", "ot_ddtrace", QUIET_DDTRACE)
 SCENARIOS = ("single_root", "child10", "tagged_child10")
 BURST_SPANS = 1000
 NATIVE_MAX, DDTRACE_MIN, IMPORTED_MAX = 8.0, 8.0, 1.10
@@ -110,20 +103,19 @@ def main() -> int:
     """Measure, print, check; returns the exit code."""
     arguments = parse_arguments()
     core = choose_core()
-    pythons = {"native": arguments.python, "face": arguments.python}
+    pythons = [
+        (NATIVE, arguments.python),
+        (FACE, arguments.python),
+        (DDTRACE, arguments.ddtrace_python),
+    ]
     runs: list[Run] = []
     versions: dict[str, str] = {}
     for _ in range(arguments.runs):
-        workers: dict[str, Worker] = {}
-        try:
-            for peer in (NATIVE, FACE, DDTRACE):
-                python = pythons.get(peer.name, arguments.ddtrace_python)
-                workers[peer.name] = Worker(peer, python, core)
-                versions.update(workers[peer.name].hello["versions"])
-            runs.append(measure(workers, arguments.rounds))
-        finally:
-            for worker in workers.values():
-                worker.stop()
+        with started(pythons, core) as workers:
+            for worker in workers:
+                versions.update(worker.hello["versions"])
+            named = {worker.peer.name: worker for worker in workers}
+            runs.append(measure(named, arguments.rounds))
     listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     print(f"{machine_line()}; {listed}; {arguments.runs} runs of {arguments.rounds} rounds\n")
     print(

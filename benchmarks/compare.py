@@ -14,12 +14,14 @@ over runs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,19 +41,16 @@ class Peer(NamedTuple):
     environment: dict[str, str]
 
 
+#: Otherwise ddtrace runs threads of its own and looks for an agent; off is to its advantage.
+QUIET_DDTRACE = {
+    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+}
 PEERS = (
     Peer("floor", "floor", {}),
     Peer("fasttrace", "fasttrace", {}),
     Peer("fasttrace-monotonic", "fasttrace", {"FASTTRACE_TSC": "0"}),
-    Peer(
-        "ddtrace",
-        "ddtrace",
-        # Otherwise it runs threads of its own and looks for an agent; off is to its advantage.
-        {
-            "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-            "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-        },
-    ),
+    Peer("ddtrace", "ddtrace", QUIET_DDTRACE),
     Peer("otel", "otel", {}),
 )
 DEFAULT_PEERS = "floor,fasttrace,ddtrace,otel"
@@ -100,6 +99,19 @@ class Worker:
         """End the process; it has nothing worth waiting for."""
         self._process.kill()
         self._process.communicate()
+
+
+@contextlib.contextmanager
+def started(pythons: list[tuple[Peer, str]], core: int | None) -> Iterator[list[Worker]]:
+    """Have a worker for each peer, under its Python, for as long as the block lasts."""
+    workers: list[Worker] = []
+    try:
+        for peer, python in pythons:
+            workers.append(Worker(peer, python, core))
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
 
 
 def measure(workers: list[Worker], rounds: int) -> report.Bursts:
@@ -181,27 +193,25 @@ def main() -> int:
     arguments = parse_arguments()
     generate_c()
     core = choose_core()
+    ours = ("floor", "fasttrace")
+    pythons = [
+        (peer, arguments.python if peer.adapter in ours else arguments.peers_python)
+        for peer in arguments.peers
+    ]
     runs: list[report.Bursts] = []
     hellos: dict[str, Any] = {}
     started_s = time.monotonic()
     for number in range(arguments.runs):
-        workers: list[Worker] = []
         try:
-            for peer in arguments.peers:
-                ours = peer.adapter in ("floor", "fasttrace")
-                python = arguments.python if ours else arguments.peers_python
-                workers.append(Worker(peer, python, core))
-            hellos = {worker.peer.name: worker.hello for worker in workers}
-            for worker in workers:
-                if "file" in worker.hello:
-                    print(f"{worker.peer.name}: {worker.hello['file']}", file=sys.stderr)
-            runs.append(measure(workers, arguments.rounds))
+            with started(pythons, core) as workers:
+                hellos = {worker.peer.name: worker.hello for worker in workers}
+                for name, hello in hellos.items():
+                    if "file" in hello:
+                        print(f"{name}: {hello['file']}", file=sys.stderr)
+                runs.append(measure(workers, arguments.rounds))
         except RuntimeError as exc:
             print(f"compare: {exc}", file=sys.stderr)
             return 2
-        finally:
-            for worker in workers:
-                worker.stop()
         elapsed_s = time.monotonic() - started_s
         print(f"run {number + 1} of {arguments.runs} done after {elapsed_s:.0f} s", file=sys.stderr)
 

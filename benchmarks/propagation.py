@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import report
-from compare import PEERS, Peer, Worker, choose_core, machine_line
+from compare import PEERS, Peer, Worker, choose_core, machine_line, started
 
 
 class Row(NamedTuple):
@@ -135,23 +135,20 @@ def main() -> int:
     """Measure, print, check; returns the exit code."""
     arguments = parse_arguments()
     core = choose_core()
+    pythons = [
+        (peer, arguments.python if peer.name == "fasttrace" else arguments.peers_python)
+        for peer in PROPAGATORS
+    ]
     runs: list[report.Bursts] = []
     hellos: dict[str, Any] = {}
     for _ in range(arguments.runs):
-        workers: list[Worker] = []
         try:
-            for peer in PROPAGATORS:
-                ours = peer.name == "fasttrace"
-                python = arguments.python if ours else arguments.peers_python
-                workers.append(Worker(peer, python, core))
-            hellos = {worker.peer.name: worker.hello for worker in workers}
-            runs.append(measure(workers, arguments.rounds))
+            with started(pythons, core) as workers:
+                hellos = {worker.peer.name: worker.hello for worker in workers}
+                runs.append(measure(workers, arguments.rounds))
         except RuntimeError as exc:
             print(f"propagation: {exc}", file=sys.stderr)
             return 2
-        finally:
-            for worker in workers:
-                worker.stop()
     result = text(runs, hellos, arguments.rounds)
     print(result)
     if arguments.document:

@@ -6,6 +6,8 @@
   there.
 * `new_tracer`: a factory of tracers without network; `helpers.chunks_of` and `spans_of` decode
   what such a tracer encoded.
+* `ot`, `ot_any`: OpenTracing tracers on top of `tracer`.
+* `fresh_log`, `no_log_lines`, `no_gc`: the log and the collector as a test needs them.
 * After every test, of every tracer that was made in it: the accounting adds up and no span is left
   active.
 """
@@ -27,6 +29,7 @@ from helpers import accounting_difference, figures, make_offline_tracer, take_pa
 
 if TYPE_CHECKING:
     from fasttrace import Tracer
+    from fasttrace.opentracer import Tracer as OpenTracingTracer
 
 #: These are about signals, forks and servers that only POSIX has.
 POSIX_ONLY = ["test_server_*.py", "test_sigterm.py", "test_exit.py", "test_fork*.py"]
@@ -141,6 +144,30 @@ def tracer(new_tracer: Callable[..., Tracer]) -> Tracer:
     return new_tracer()
 
 
+# -- OpenTracing tracers without network -----------------------------------------------------------
+
+
+@pytest.fixture
+def ot(tracer: Tracer) -> OpenTracingTracer:
+    """An OpenTracing tracer on top of `tracer`, with the default scope manager."""
+    from fasttrace.opentracer import Tracer as OpenTracingTracer
+
+    return OpenTracingTracer("shop", dd_tracer=tracer)
+
+
+@pytest.fixture(params=["default", "threads", "contextvars"])
+def ot_any(request: pytest.FixtureRequest, tracer: Tracer) -> OpenTracingTracer:
+    """The same with the default scope manager and with two of opentracing's own."""
+    from opentracing.scope_managers import ThreadLocalScopeManager
+    from opentracing.scope_managers.contextvars import ContextVarsScopeManager
+
+    from fasttrace.opentracer import Tracer as OpenTracingTracer
+
+    managers = {"threads": ThreadLocalScopeManager, "contextvars": ContextVarsScopeManager}
+    manager = managers[request.param]() if request.param in managers else None
+    return OpenTracingTracer("shop", scope_manager=manager, dd_tracer=tracer)
+
+
 # -- tracers that send to the real agent -----------------------------------------------------------
 
 
@@ -200,7 +227,16 @@ def session(agent: TestAgent) -> Session:
     return Session(agent)
 
 
-# -- what stays behind -----------------------------------------------------------------------------
+# -- what earlier tests said, and what stays behind ------------------------------------------------
+
+
+@pytest.fixture
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning is held back because of an earlier test."""
+    from fasttrace import _log
+
+    for name in ("_last_ns", "_held_back", "_waiting"):
+        monkeypatch.setattr(_log, name, {})
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from fault_server import FaultServer, answering, response
 from helpers import run_python
 from scripted_exporter import wait_until
 
-from fasttrace import Tracer, _log
+from fasttrace import Tracer
 
 INFO = {"endpoints": ["/v0.4/traces", "/v0.6/stats"], "client_drop_p0s": True}
 
@@ -161,11 +162,9 @@ def test_an_agent_that_refuses(
         tracer.shutdown(10.0)
 
 
-def test_nobody_there_at_the_end(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fresh_log")
+def test_nobody_there_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """Statistics that cannot be delivered hold up nothing, and are mentioned."""
-    monkeypatch.setattr(_log, "_last_ns", {})  # as if nothing had been said lately
     answer = response(200, json.dumps(INFO).encode())
     with FaultServer(answering(response(), answer)) as server:
         tracer = make_tracer(server.url)
@@ -180,28 +179,35 @@ def test_nobody_there_at_the_end(
     assert any("trace statistics cannot be sent" in text for text in caplog.messages)
 
 
-def test_a_process_that_only_rejects(session: Any) -> None:
-    """A short process whose traces are all left out still delivers its statistics at exit."""
-    code = """
-        import time
+def counted_by(session: Any, code: str) -> list[tuple[str, int]]:
+    """Run a program that counts, from when the agent is known on; name and hits of each group."""
+    begin = """
+        import os, time
         from fasttrace import tracer
         tracer.start_span("first").finish()
         tracer.flush(20.0)
         deadline = time.monotonic() + 30
         while tracer._flusher.discovery.info is None and time.monotonic() < deadline:
             time.sleep(0.005)
-        for _ in range(5):
-            tracer.start_span("rejected").finish()
     """
     env = session.env(
         DD_TRACE_STATS_COMPUTATION_ENABLED="true",
         DD_TRACE_SAMPLING_RULES=json.dumps(REJECT),
         DD_SERVICE="svc",
     )
-    run_python(code, env=env)
+    run_python(textwrap.dedent(begin) + textwrap.dedent(code), env=env)
     bodies = [r["body"] for r in session.requests() if r["path"] == "/v0.6/stats"]
     groups = [g for body in bodies for b in msgpack.unpackb(body)["Stats"] for g in b["Stats"]]
-    assert {group["Name"]: group["Hits"] for group in groups} == {"rejected": 5}
+    return sorted((group["Name"], group["Hits"]) for group in groups)
+
+
+def test_a_process_that_only_rejects(session: Any) -> None:
+    """A short process whose traces are all left out still delivers its statistics at exit."""
+    code = """
+        for _ in range(5):
+            tracer.start_span("rejected").finish()
+    """
+    assert counted_by(session, code) == [("rejected", 5)]
 
 
 def test_sent_in_the_background(session: Any) -> None:
@@ -221,13 +227,6 @@ if hasattr(os, "fork"):
     def test_a_forked_child_counts_for_itself(session: Any) -> None:
         """A forked child begins with no counts; what its parent counted is sent once."""
         code = """
-            import os, time
-            from fasttrace import tracer
-            tracer.start_span("first").finish()
-            tracer.flush(20.0)
-            deadline = time.monotonic() + 30
-            while tracer._flusher.discovery.info is None and time.monotonic() < deadline:
-                time.sleep(0.005)
             tracer.start_span("rejected by parent").finish()
             pid = os.fork()
             if pid == 0:
@@ -237,17 +236,5 @@ if hasattr(os, "fork"):
             os.waitpid(pid, 0)
             tracer.flush(20.0)
         """
-        env = session.env(
-            DD_TRACE_STATS_COMPUTATION_ENABLED="true",
-            DD_TRACE_SAMPLING_RULES=json.dumps(REJECT),
-            DD_SERVICE="svc",
-        )
-        run_python(code, env=env)
-        bodies = [r["body"] for r in session.requests() if r["path"] == "/v0.6/stats"]
-        names = [
-            (g["Name"], g["Hits"])
-            for body in bodies
-            for b in msgpack.unpackb(body)["Stats"]
-            for g in b["Stats"]
-        ]
-        assert sorted(names) == [("rejected by child", 1), ("rejected by parent", 1)]
+        counted = counted_by(session, code)
+        assert counted == [("rejected by child", 1), ("rejected by parent", 1)]

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 from helpers import run_python
 
-from fasttrace import _address, _log
+from fasttrace import _address
 from fasttrace._service_name import infer_service
 from fasttrace.config import FIELDS, Config
 
@@ -19,9 +19,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh(fresh_log: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning held back by an earlier test, no socket of a real agent."""
-    monkeypatch.setattr(_log, "_last_ns", {})
     monkeypatch.setattr(_address, "AGENT_SOCKET", "/nonexistent/apm.socket")
     monkeypatch.setattr(_address, "DOGSTATSD_SOCKET", "/nonexistent/dsd.socket")
 

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "context.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+from documents import DOCS, python_blocks, run_program
+
+GUIDE = DOCS / "context.md"
+BLOCKS = python_blocks(GUIDE)
 
 
 def test_the_code_of_the_guide_runs(session: Any, tmp_path: Path) -> None:
     """All blocks of the guide, as one program, run without an error and send their traces."""
-    program = tmp_path / "guide.py"
-    program.write_text("\n".join(BLOCKS))
-    child = subprocess.run(
-        [sys.executable, str(program)],
-        env=session.env(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
+    assert run_program("\n".join(BLOCKS), session, tmp_path) == ""
     names = {span["name"] for span in session.received()}
     assert names >= {
         "request",

@@ -8,59 +8,46 @@ trace ids may differ, nothing else.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from documents import DOCS, README, ROOT, Block, blocks_of, masked
 from helpers import CHILD_TIMEOUT_S
-from inner_pytest import ROOT, write_metadata
+from inner_pytest import write_metadata
 
 from fasttrace.testing import capture
 from fasttrace.tree import draw
 
-README = ROOT / "README.md"
+DOCUMENTS = (
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
+)
+#: The directories that documents name with their files, and those in which a bare name may be.
+TREES = r"benchmarks|build|docs|examples|fasttrace|src|tests|\.ci|\.github"
+PLACES = (
+    ROOT,
+    DOCS,
+    ROOT / "src",
+    *(ROOT / "fasttrace" / part for part in ("", "contrib", "propagation")),
+)
+#: Files that are named and are not in the repository: of readers, made by a run, or for a reason.
+ELSEWHERE = {
+    "conftest.py",
+    "sitecustomize.py",
+    "build/soak/",
+    "build/soak",
+    "src/_span.pxd",
+    "tests/__init__.py",
+}
 EXECUTED = ("filters.md", "guide.md", "reliability.md", "run.md", "sampling.md", "testing.md")
-
-
-class Block(NamedTuple):
-    """A code block of a document."""
-
-    language: str
-    text: str
-    line: int  #: of the document, where it begins
-    follows_code: bool  #: whether it stands right behind another block or one line of text after it
-
-    @property
-    def file_name(self) -> str:
-        """The file a python block is, "" if it is none."""
-        match = re.match(r"# (\w+\.py)\n", self.text)
-        return match[1] if self.language == "python" and match else ""
-
-
-def blocks_of(document: Path) -> list[Block]:
-    """Return the code blocks of a document, in their order."""
-    blocks = []
-    text = document.read_text(encoding="utf-8")
-    end = 0
-    for match in re.finditer(r"^```(\S*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        between = text[end : match.start()].strip()
-        near = bool(blocks) and "\n\n" not in between and not between.startswith("#")
-        line = text.count("\n", 0, match.start()) + 1
-        blocks.append(Block(match[1], match[2], line, near))
-        end = match.end()
-    return blocks
-
-
-def masked(text: str) -> list[str]:
-    """Return the lines of an output without what differs in each run."""
-    text = re.sub(r"(?<= ) *[\d.]+ (ns|us|ms|s)\b", "TIME", text)
-    text = re.sub(r"\bin [\d.]+s\b", "in TIME", text)
-    return re.sub(r"\b[0-9a-f]{32}\b", "ID", text).rstrip("\n").splitlines()
 
 
 def run_command(command: str, directory: Path) -> str:
@@ -140,11 +127,60 @@ def test_programs_of_the_readme_send_the_traces_that_are_shown() -> None:
             assert masked(draw(span.raw for span in spans)) == masked(following[0].text)
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    """Every relative link of the README and of docs/ names a file or directory that exists."""
-    for document in (README, *sorted((ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def prose_of(document: Path) -> str:
+    """Return the text of a document without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors_of(document: Path) -> set[str]:
+    """Return what a link may have behind its `#`: the headings, as the web sites write them."""
+    headings = re.findall(r"^#+ (.*)$", prose_of(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file or directory that exists, and a heading of it."""
+    text = document.read_text(encoding="utf-8")
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+        path = document.parent / target if target else document
+        assert path.exists(), f"{document.name}: {target}"
+        assert not anchor or anchor in anchors_of(path), f"{document.name}: {target}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_files_and_targets_that_are_named_exist(document: Path) -> None:
+    """What a document says of a file of this repository, or of `make`, is about one there is."""
+    text = prose_of(document)
+    ending = r"(?:\.(?:c|h|json|md|png|pxd|pxi|py|pyi|pyx|toml|txt|yml)|/)"
+    named = set(re.findall(rf"`([\w./*-]+{ending})`", text))
+    named |= set(re.findall(rf"(?<![\w./])((?:{TREES})/[\w./*-]*\w{ending}?)", text))
+    lost = {name for name in named if not any(any(place.glob(name)) for place in PLACES)}
+    assert lost <= ELSEWHERE, document.name
+    targets = set(re.findall(r"(?:`|^    )(?:\w+=\S+ )*make ([a-z][a-z-]*)", text, re.MULTILINE))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets <= known, document.name
+
+
+def test_every_source_file_is_in_the_map() -> None:
+    """The tables of docs/architecture.md name every file of the package and of its core."""
+    named = re.findall(r"`([\w./*]+)`", (DOCS / "architecture.md").read_text(encoding="utf-8"))
+    made = ("__pycache__", "_version.py", "_span.*.so", "_span.*.pyd")
+    for path in [*(ROOT / "src").iterdir(), *(ROOT / "fasttrace").iterdir()]:
+        name = path.name + "/" * path.is_dir()
+        assert any(fnmatch.fnmatch(name.rstrip("/"), one) for one in made) or any(
+            fnmatch.fnmatch(name, one) for one in named
+        ), path
+
+
+def test_every_reason_to_drop_is_in_the_guide() -> None:
+    """The table of reasons in docs/reliability.md has those that the core gives, and a test's."""
+    text = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    known = {*re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))}
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").glob("*.pxi"))
+    given = {*re.findall(r'\bdrop\("(\w+)"', source), "captured"}
+    assert given >= {"p0", "filtered"}
+    assert given <= known
 
 
 def test_a_difference_is_found() -> None:

@@ -26,16 +26,11 @@ from scripted_exporter import (
     wait_until,
 )
 
-from fasttrace import Tracer, _log
+from fasttrace import Tracer
 from fasttrace.config import Config
 from fasttrace.exporter import ExportResult
 
-
-@pytest.fixture(autouse=True)
-def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No warning is held back because of an earlier test."""
-    for name in ("_last_ns", "_held_back", "_waiting"):
-        monkeypatch.setattr(_log, name, {})
+pytestmark = pytest.mark.usefixtures("fresh_log")
 
 
 # -- verdicts --------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from conftest import FULL
 from fault_server import FaultServer, Peer, refused_url
 from helpers import make_offline_tracer
 
-from fasttrace import _log
 from fasttrace.exporter import ExportResult
+
+pytestmark = pytest.mark.usefixtures("fresh_log")
 
 LOAD = """
 import atexit, sys, threading, time
@@ -48,13 +49,6 @@ print(stats["finished"], sum(stats["dropped"].values()))
 with tracer.trace("secret-name"):
     pass
 """
-
-
-@pytest.fixture(autouse=True)
-def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing has been warned of yet."""
-    for name in ("_last_ns", "_held_back", "_waiting"):
-        monkeypatch.setattr(_log, name, {})
 
 
 class Taking:

@@ -22,11 +22,7 @@ from fasttrace.opentracer.settings import (
 )
 from fasttrace.provider import BaseContextProvider
 
-
-@pytest.fixture(autouse=True)
-def _no_warning_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test hear its warnings, whatever was said before."""
-    monkeypatch.setattr("fasttrace._log._last_ns", {})
+pytestmark = pytest.mark.usefixtures("fresh_log")
 
 
 def test_keys_have_their_names() -> None:

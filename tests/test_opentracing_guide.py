@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from helpers import CHILD_TIMEOUT_S, by_name
+from documents import DOCS, python_blocks, run_program
+from helpers import by_name
 
-ROOT = Path(__file__).parent.parent
-GUIDE = (ROOT / "docs" / "opentracing.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(DOCS / "opentracing.md")
 
 # In the style of the old tutorials, for ddtrace 2.x; only the import is another one here.
 TUTORIAL = '''
@@ -85,19 +81,8 @@ def run(session: Any, tmp_path: Path, code: str) -> str:
     """Run a program that sends to port 8126, here to the session's agent; return its output."""
     port = session.agent.url.rpartition(":")[2]
     assert code.count("8126") == 1
-    program = tmp_path / "program.py"
-    program.write_text(code.replace("8126", port))
-    child = subprocess.run(
-        [sys.executable, str(program)],
-        env=session.env(DD_TRACE_AGENT_URL="http://127.0.0.1:1"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=CHILD_TIMEOUT_S,
-        check=False,
-    )
-    assert (child.returncode, child.stderr) == (0, "")
-    return child.stdout
+    code = code.replace("8126", port)
+    return run_program(code, session, tmp_path, DD_TRACE_AGENT_URL="http://127.0.0.1:1")
 
 
 def test_the_tutorial_runs_unchanged(session: Any, tmp_path: Path) -> None:

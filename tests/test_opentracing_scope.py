@@ -19,26 +19,7 @@ from fasttrace._span import Context, attach, detach
 from fasttrace.opentracer import Tracer
 from fasttrace.opentracer.scope import ContextScopeManager
 
-MANAGERS = [None, ThreadLocalScopeManager, ContextVarsScopeManager]
-
-
-@pytest.fixture(autouse=True)
-def _no_warning_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test hear its warnings, whatever was said before."""
-    monkeypatch.setattr("fasttrace._log._last_ns", {})
-
-
-@pytest.fixture
-def ot(tracer: NativeTracer) -> Tracer:
-    """A tracer with the default scope manager."""
-    return Tracer("shop", dd_tracer=tracer)
-
-
-@pytest.fixture(params=MANAGERS)
-def ot_any(request: pytest.FixtureRequest, tracer: NativeTracer) -> Tracer:
-    """Tracers with the default scope manager and with others."""
-    manager = request.param() if request.param else None
-    return Tracer("shop", scope_manager=manager, dd_tracer=tracer)
+pytestmark = pytest.mark.usefixtures("fresh_log")
 
 
 def parents(tracer: NativeTracer) -> dict[str, str | None]:

@@ -8,27 +8,10 @@ from collections.abc import Iterator
 import opentracing
 import pytest
 from helpers import spans_of
-from opentracing.scope_managers import ThreadLocalScopeManager
-from opentracing.scope_managers.contextvars import ContextVarsScopeManager
 
 from fasttrace import Tracer as NativeTracer
 from fasttrace._span import Context
 from fasttrace.opentracer import Tracer
-
-MANAGERS = [None, ThreadLocalScopeManager, ContextVarsScopeManager]
-
-
-@pytest.fixture
-def ot(tracer: NativeTracer) -> Tracer:
-    """A tracer with the default scope manager."""
-    return Tracer("shop", dd_tracer=tracer)
-
-
-@pytest.fixture(params=MANAGERS)
-def ot_any(request: pytest.FixtureRequest, tracer: NativeTracer) -> Tracer:
-    """Tracers with the default scope manager and with others."""
-    manager = request.param() if request.param else None
-    return Tracer("shop", scope_manager=manager, dd_tracer=tracer)
 
 
 def test_an_exception_through_a_scope(ot_any: Tracer, tracer: NativeTracer) -> None:

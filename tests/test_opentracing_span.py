@@ -13,16 +13,9 @@ import pytest
 from helpers import spans_of
 from opentracing.ext import tags as ot_tags
 
-from fasttrace import Tracer as NativeTracer
 from fasttrace.opentracer import Tracer
 from fasttrace.opentracer.span import Span
 from fasttrace.opentracer.span_context import SpanContext
-
-
-@pytest.fixture
-def ot(tracer: NativeTracer) -> Tracer:
-    """An OpenTracing tracer without network."""
-    return Tracer("shop", dd_tracer=tracer)
 
 
 def only(tracer: Tracer) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 
+from documents import DOCS, python_blocks
 from helpers import run_python
-from inner_pytest import ROOT
 
-GUIDE = (ROOT / "docs" / "opentelemetry.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(DOCS / "opentelemetry.md")
 
 
 def test_the_guide_runs() -> None:

@@ -25,7 +25,9 @@ from propagation_cases import (
     propagator,
 )
 
-from fasttrace import Context, Tracer, _log
+from fasttrace import Context, Tracer
+
+pytestmark = pytest.mark.usefixtures("fresh_log")
 
 FAMILY = {
     "datadog": {"x-datadog-trace-id", "x-datadog-parent-id"},
@@ -34,12 +36,6 @@ FAMILY = {
     "b3multi": {"x-b3-traceid", "x-b3-spanid"},
     "baggage": {"baggage"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _every_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every warning be heard, also one that an earlier test has caused."""
-    monkeypatch.setattr(_log, "_last_ns", {})
 
 
 def _styles_written(**environ: str) -> set[str]:

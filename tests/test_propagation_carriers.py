@@ -22,7 +22,7 @@ from propagation_cases import (
     styled,
 )
 
-from fasttrace import Context, _log
+from fasttrace import Context
 from fasttrace.propagation.http import HTTPPropagator
 
 HEADERS = {**DATADOG, "traceparent": TRACEPARENT, "tracestate": "dd=s:2", "baggage": "k=v"}
@@ -171,11 +171,9 @@ def test_inject_into_pairs(pairs: list[Any], result: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("carrier", [None, 5, (), "text", types.SimpleNamespace(a="b")])
-def test_inject_into_nothing(
-    carrier: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.usefixtures("fresh_log")
+def test_inject_into_nothing(carrier: Any, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot hold headers stays as it is, and so does the context; a warning says why."""
-    monkeypatch.setattr(_log, "_last_ns", {})
     before = copy.deepcopy(carrier)
     context = Context(5, 6)
     HTTPPropagator.inject(context, carrier)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from documents import DOCS, python_blocks, run_program
+
 from fasttrace.config import FIELDS
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "propagation.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+GUIDE = DOCS / "propagation.md"
+BLOCKS = python_blocks(GUIDE)
 
 
 def test_the_code_of_the_guide_runs(session: Any, tmp_path: Path) -> None:
     """All blocks of the guide, as one program, run without an error and send one trace."""
-    program = tmp_path / "guide.py"
-    program.write_text("\n".join(BLOCKS))
-    child = subprocess.run(
-        [sys.executable, str(program)],
-        env=session.env(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
+    assert run_program("\n".join(BLOCKS), session, tmp_path) == ""
     spans = {span["span_id"]: span for span in session.received()}
     called = [span for span in spans.values() if span.get("parent_id")]
     assert [spans[span["parent_id"]]["name"] for span in called] == ["call"]
@@ -47,6 +35,7 @@ def test_every_variable_is_in_the_guide() -> None:
         if field.name.startswith(("propagation_", "baggage_"))
         for variable in field.env
     }
+    text = GUIDE.read_text(encoding="utf-8")
     shortened = "DD_TRACE_PROPAGATION_STYLE_EXTRACT"
-    assert {name for name in variables if f"`{name}`" not in GUIDE} == {shortened}
-    assert "`DD_TRACE_PROPAGATION_STYLE_INJECT`, `_EXTRACT`" in GUIDE
+    assert {name for name in variables if f"`{name}`" not in text} == {shortened}
+    assert "`DD_TRACE_PROPAGATION_STYLE_INJECT`, `_EXTRACT`" in text

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inner_pytest import ROOT
-from test_docs import Block, blocks_of, masked
+from documents import DOCS, Block, blocks_of, masked
 from web_process import WebServer
 
 from fasttrace.config import FIELDS
 from fasttrace.tree import draw
 
-GUIDE = ROOT / "docs" / "web.md"
+GUIDE = DOCS / "web.md"
 TEXT = GUIDE.read_text()
 BLOCKS = blocks_of(GUIDE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 Burst = Callable[[int], None]
@@ -28,3 +28,26 @@ def drive(coroutine: Any) -> None:
     except StopIteration:
         return
     raise RuntimeError("the benchmark coroutine suspended")
+
+
+def calls_of(function: Callable[[int], int]) -> Burst:
+    """A burst of calls of `function`: one that is wrapped, or none that the floor compares with."""
+
+    def burst(n: int) -> None:
+        for _ in range(n):
+            function(1)
+
+    return burst
+
+
+def awaits_of(function: Callable[[int], Awaitable[int]]) -> Burst:
+    """The same for a coroutine function."""
+
+    async def await_many(n: int) -> None:
+        for _ in range(n):
+            await function(1)
+
+    def burst(n: int) -> None:
+        drive(await_many(n))
+
+    return burst

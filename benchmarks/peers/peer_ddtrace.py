@@ -9,41 +9,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
-from typing import Any
 
 import measured
 from bursts import Burst
-from ddtrace.internal.writer import TraceWriter
 from ddtrace.trace import tracer
+from ddtrace_writer import CountWriter, DropWriter
 
 label = "ddtrace"
-
-
-class DropWriter(TraceWriter):
-    """Takes traces and forgets them."""
-
-    def write(self, spans: Sequence[Any] | None = None) -> None:
-        pass
-
-    def recreate(self, *args: Any, **kwargs: Any) -> DropWriter:
-        return self
-
-    def stop(self, timeout: float | None = None) -> None:
-        pass
-
-    def flush_queue(self) -> None:
-        pass
-
-
-class CountWriter(DropWriter):
-    """Counts what it is given; never used in a timed burst."""
-
-    count = 0
-
-    def write(self, spans: Sequence[Any] | None = None) -> None:
-        self.count += len(spans or ())
-
 
 _drop_writer = DropWriter()
 tracer._span_aggregator.writer = _drop_writer

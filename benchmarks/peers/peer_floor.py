@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 
-from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
+from bursts import CHILDREN, EXTRA_FRAMES, Burst, awaits_of, calls_of, raise_deep
 from floor.build import load
 
 label = "CPython floor"
@@ -61,20 +61,6 @@ def _plain_loop(n: int) -> None:
         pass
 
 
-def _plain_call(n: int) -> None:
-    for _ in range(n):
-        _call(1)
-
-
-async def _await_many(n: int) -> None:
-    for _ in range(n):
-        await _call_async(1)
-
-
-def _plain_await(n: int) -> None:
-    drive(_await_many(n))
-
-
 def _plain_exception(n: int) -> None:
     for _ in range(n):
         try:
@@ -88,7 +74,7 @@ scenarios: dict[str, Burst] = {
     "child10": _child10,
     "exception": _exception,
     "plain_loop": _plain_loop,
-    "plain_call": _plain_call,
-    "plain_await": _plain_await,
+    "plain_call": calls_of(_call),
+    "plain_await": awaits_of(_call_async),
     "plain_exception": _plain_exception,
 }

@@ -7,36 +7,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from typing import Any
 
 import ddtrace
 import measured
 from bursts import Burst
-from ddtrace.internal.writer import TraceWriter
 from ddtrace.opentracer import Tracer
+from ddtrace_writer import CountWriter
 
 label = "ddtrace.opentracer"
 
-
-class DropWriter(TraceWriter):
-    """Takes traces and counts them."""
-
-    count = 0
-
-    def write(self, spans: Any = None) -> None:
-        self.count += len(spans or ())
-
-    def recreate(self, *args: Any, **kwargs: Any) -> DropWriter:
-        return self
-
-    def stop(self, timeout: float | None = None) -> None:
-        pass
-
-    def flush_queue(self) -> None:
-        pass
-
-
-_writer = DropWriter()
+_writer = CountWriter()
 measured.tracer = Tracer("shop")
 ddtrace.tracer._configure(writer=_writer)
 scenarios: dict[str, Burst] = importlib.import_module("opentracing_shapes").scenarios

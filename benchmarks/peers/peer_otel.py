@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
-from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
+from bursts import CHILDREN, EXTRA_FRAMES, Burst, awaits_of, calls_of, raise_deep
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import NoOpTracer
@@ -61,17 +61,6 @@ def _build(tracer: Any) -> dict[str, Burst]:
     async def work_async(value: int) -> int:
         return value
 
-    def wrap(n: int) -> None:
-        for _ in range(n):
-            work(1)
-
-    async def await_many(n: int) -> None:
-        for _ in range(n):
-            await work_async(1)
-
-    def wrap_coroutine(n: int) -> None:
-        drive(await_many(n))
-
     def exception(n: int) -> None:
         for _ in range(n):
             try:
@@ -84,8 +73,8 @@ def _build(tracer: Any) -> dict[str, Burst]:
         "single_root": single_root,
         "child10": child10,
         "tagged_child10": tagged_child10,
-        "wrap": wrap,
-        "wrap_coroutine": wrap_coroutine,
+        "wrap": calls_of(work),
+        "wrap_coroutine": awaits_of(work_async),
         "exception": exception,
     }
 

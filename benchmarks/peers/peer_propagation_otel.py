@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from propagated import BAGGAGE, BAGGAGE_HEADER, ORDINARY, TRACE, TRACE_ID
+from propagated import BAGGAGE, BAGGAGE_HEADER, RECEIVED_BAGGAGE, TRACE_ID, extracting
 
 label = "opentelemetry"
 
@@ -24,13 +24,11 @@ def _build() -> dict[str, Burst]:
     with_baggage = plain
     for key, value in BAGGAGE.items():
         with_baggage = baggage.set_baggage(key, value, with_baggage)
-    received = {**ORDINARY, **TRACE}
-    received_baggage = {**received, **BAGGAGE_HEADER}
 
     sent: dict[str, str] = {}
     _propagator.inject(sent, with_baggage)
     assert {"traceparent", *BAGGAGE_HEADER} == set(sent), sent
-    found = _propagator.extract(received_baggage, Context())
+    found = _propagator.extract(RECEIVED_BAGGAGE, Context())
     assert trace.get_current_span(found).get_span_context().trace_id == TRACE_ID
     assert baggage.get_all(found) == BAGGAGE
 
@@ -42,25 +40,7 @@ def _build() -> dict[str, Burst]:
         for _ in range(n):
             _propagator.inject({}, with_baggage)
 
-    def extract(n: int) -> None:
-        for _ in range(n):
-            _propagator.extract(received)
-
-    def extract_baggage(n: int) -> None:
-        for _ in range(n):
-            _propagator.extract(received_baggage)
-
-    def extract_nothing(n: int) -> None:
-        for _ in range(n):
-            _propagator.extract(ORDINARY)
-
-    return {
-        "inject": inject,
-        "inject_baggage": inject_baggage,
-        "extract": extract,
-        "extract_baggage": extract_baggage,
-        "extract_nothing": extract_nothing,
-    }
+    return {"inject": inject, "inject_baggage": inject_baggage, **extracting(_propagator)}
 
 
 scenarios: dict[str, Burst] = _build()

@@ -29,6 +29,28 @@ BAGGAGE = {"user.id": "4711", "tenant": "north"}
 BAGGAGE_HEADER = {"baggage": "user.id=4711,tenant=north"}
 
 
+#: Such headers as a request brings them, without and with baggage.
+RECEIVED = {**ORDINARY, **TRACE}
+RECEIVED_BAGGAGE = {**RECEIVED, **BAGGAGE_HEADER}
+
+
+def extracting(propagator: Any) -> dict[str, Burst]:
+    """The scenarios that read headers: all propagators have the same method for it."""
+
+    def reading(headers: dict[str, str]) -> Burst:
+        def burst(n: int) -> None:
+            for _ in range(n):
+                propagator.extract(headers)
+
+        return burst
+
+    return {
+        "extract": reading(RECEIVED),
+        "extract_baggage": reading(RECEIVED_BAGGAGE),
+        "extract_nothing": reading(ORDINARY),
+    }
+
+
 def datadog_scenarios(tracer: Any, propagator: Any) -> dict[str, Burst]:
     """The scenarios of fasttrace and ddtrace, which have the same API; checked before they run."""
     plain = tracer.start_span("request")
@@ -36,13 +58,11 @@ def datadog_scenarios(tracer: Any, propagator: Any) -> dict[str, Burst]:
     with_baggage = tracer.start_span("request")
     for key, value in BAGGAGE.items():
         with_baggage.context.set_baggage_item(key, value)
-    received = {**ORDINARY, **TRACE}
-    received_baggage = {**received, **BAGGAGE_HEADER}
 
     sent: dict[str, str] = {}
     propagator.inject(with_baggage, sent)
     assert {*TRACE, *BAGGAGE_HEADER} == set(sent), sent
-    context = propagator.extract(received_baggage)
+    context = propagator.extract(RECEIVED_BAGGAGE)
     assert (context.trace_id, context.span_id) == (TRACE_ID, 0x1234)
     assert context.get_all_baggage_items() == BAGGAGE
     assert propagator.extract(ORDINARY).trace_id is None
@@ -55,22 +75,4 @@ def datadog_scenarios(tracer: Any, propagator: Any) -> dict[str, Burst]:
         for _ in range(n):
             propagator.inject(with_baggage, {})
 
-    def extract(n: int) -> None:
-        for _ in range(n):
-            propagator.extract(received)
-
-    def extract_baggage(n: int) -> None:
-        for _ in range(n):
-            propagator.extract(received_baggage)
-
-    def extract_nothing(n: int) -> None:
-        for _ in range(n):
-            propagator.extract(ORDINARY)
-
-    return {
-        "inject": inject,
-        "inject_baggage": inject_baggage,
-        "extract": extract,
-        "extract_baggage": extract_baggage,
-        "extract_nothing": extract_nothing,
-    }
+    return {"inject": inject, "inject_baggage": inject_baggage, **extracting(propagator)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from bursts import CHILDREN, EXTRA_FRAMES, Burst, drive, raise_deep
+from bursts import CHILDREN, EXTRA_FRAMES, Burst, awaits_of, calls_of, raise_deep
 from measured import tracer
 
 
@@ -50,18 +50,7 @@ async def work_async(value: int) -> int:
     return value
 
 
-def wrap(n: int) -> None:
-    for _ in range(n):
-        work(1)
-
-
-async def await_many(n: int) -> None:
-    for _ in range(n):
-        await work_async(1)
-
-
-def wrap_coroutine(n: int) -> None:
-    drive(await_many(n))
+wrap = calls_of(work)
 
 
 def disabled(burst: Burst, n: int) -> None:
@@ -105,17 +94,14 @@ def discarded_child(n: int) -> None:
 
 
 scenarios: dict[str, Burst] = {
-    burst.__name__: burst
-    for burst in (
-        single_root,
-        child10,
-        tagged_child10,
-        wrap,
-        wrap_coroutine,
-        disabled_with,
-        disabled_wrap,
-        exception,
-    )
+    "single_root": single_root,
+    "child10": child10,
+    "tagged_child10": tagged_child10,
+    "wrap": wrap,
+    "wrap_coroutine": awaits_of(work_async),
+    "disabled_with": disabled_with,
+    "disabled_wrap": disabled_wrap,
+    "exception": exception,
 }
 if "DD_TRACE_SAMPLING_RULES" in os.environ:  # see sampling_rules.py
     scenarios |= {"rule_root": rule_root, "discarded_child": discarded_child}

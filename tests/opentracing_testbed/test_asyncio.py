@@ -9,12 +9,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import opentracing
 import pytest
-from opentracing.ext import tags
 from opentracing.scope_managers.asyncio import AsyncioScopeManager
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
-from opentracing_testbed.lab import WAIT_S, Lab, is_child, same_trace
+from opentracing_testbed.lab import WAIT_S, Lab, Requests, same_trace
 
 
 @pytest.fixture(params=[None, AsyncioScopeManager, ContextVarsScopeManager])
@@ -55,46 +53,31 @@ def test_client_and_server(lab: Lab) -> None:
 
     async def server(messages: Any) -> None:
         carrier, reply = await messages.get()
-        context = lab.tracer.extract(opentracing.Format.TEXT_MAP, carrier)
-        with lab.tracer.start_active_span("serve", child_of=context) as scope:
-            scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_SERVER)
-            assert scope.span.get_baggage_item("user") == "ada"
+        lab.serve(carrier)
         reply.set()
 
     async def main() -> None:
         messages: asyncio.Queue[Any] = asyncio.Queue()
         serving = asyncio.create_task(server(messages))
         with lab.tracer.start_active_span("ask") as scope:
-            scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_CLIENT)
-            scope.span.set_baggage_item("user", "ada")
-            carrier: dict[str, str] = {}
-            lab.tracer.inject(scope.span.context, opentracing.Format.TEXT_MAP, carrier)
+            carrier = lab.ask(scope.span)
             reply = asyncio.Event()
             await messages.put((carrier, reply))
             await reply.wait()
         await serving
 
     run(main())
-    assert is_child(lab.one("serve"), lab.one("ask"))
-    assert [lab.one(name)["meta"]["span.kind"] for name in ("ask", "serve")] == ["client", "server"]
+    lab.assert_served()
 
 
-class Client:
-    """A client library that tells one handler about all its requests."""
-
-    def __init__(self, tracer: Any, parent: Any = None, ignore_active_span: bool = True) -> None:
-        self._tracer = tracer
-        self._parent = parent
-        self._ignore_active_span = ignore_active_span
+class Client(Requests):
+    """A client library whose requests take a while."""
 
     async def send(self, text: str) -> str:
         """Send a request; returns the answer."""
-        span = self._tracer.start_span(
-            "send", child_of=self._parent, ignore_active_span=self._ignore_active_span
-        )
+        span = self.begin()
         await asyncio.sleep(0.001)
-        span.set_tag("answered", True).finish()
-        return f"answer to {text}"
+        return self.answered(span, text)
 
 
 def test_common_request_handler_with_concurrent_requests(lab: Lab) -> None:

@@ -15,12 +15,10 @@ from typing import Any
 import gevent
 import gevent.event
 import gevent.queue
-import opentracing
 import pytest
-from opentracing.ext import tags
 from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.scope_managers.gevent import GeventScopeManager
-from opentracing_testbed.lab import WAIT_S, Lab, is_child, same_trace
+from opentracing_testbed.lab import WAIT_S, Lab, same_trace
 
 
 class Threads:
@@ -113,24 +111,17 @@ def test_client_and_server(lab: Lab, world: Any) -> None:
 
     def server() -> None:
         carrier, reply = messages.get()
-        context = lab.tracer.extract(opentracing.Format.TEXT_MAP, carrier)
-        with lab.tracer.start_active_span("serve", child_of=context) as scope:
-            scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_SERVER)
-            assert scope.span.get_baggage_item("user") == "ada"
+        lab.serve(carrier)
         reply.set()
 
     done = world.begin(server)
     with lab.tracer.start_active_span("ask") as scope:
-        scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_CLIENT)
-        scope.span.set_baggage_item("user", "ada")
-        carrier: dict[str, str] = {}
-        lab.tracer.inject(scope.span.context, opentracing.Format.TEXT_MAP, carrier)
+        carrier = lab.ask(scope.span)
         reply = world.Event()
         messages.put((carrier, reply))
         assert reply.wait(WAIT_S)
     done()
-    assert is_child(lab.one("serve"), lab.one("ask"))
-    assert [lab.one(name)["meta"]["span.kind"] for name in ("ask", "serve")] == ["client", "server"]
+    lab.assert_served()
 
 
 class Handler:

@@ -13,10 +13,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import opentracing
 import pytest
-from opentracing.ext import tags
-from opentracing_testbed.lab import WAIT_S, Lab, is_child, same_trace
+from opentracing_testbed.lab import WAIT_S, Lab, Requests, same_trace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tornado 5 is older than this Python
@@ -90,46 +88,31 @@ def test_client_and_server(lab: Lab, run: Any, loop: Any) -> None:
     @gen.coroutine
     def server() -> Any:
         carrier, reply = yield messages.get()
-        context = lab.tracer.extract(opentracing.Format.TEXT_MAP, carrier)
-        with lab.tracer.start_active_span("serve", child_of=context) as scope:
-            scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_SERVER)
-            assert scope.span.get_baggage_item("user") == "ada"
+        lab.serve(carrier)
         reply.set()
 
     @gen.coroutine
     def client() -> Any:
         with lab.tracer.start_active_span("ask") as scope:
-            scope.span.set_tag(tags.SPAN_KIND, tags.SPAN_KIND_RPC_CLIENT)
-            scope.span.set_baggage_item("user", "ada")
-            carrier: dict[str, str] = {}
-            lab.tracer.inject(scope.span.context, opentracing.Format.TEXT_MAP, carrier)
+            carrier = lab.ask(scope.span)
             reply = locks.Event()
             yield messages.put((carrier, reply))
             yield reply.wait()
 
     loop.add_callback(server)
     run(client)
-    assert is_child(lab.one("serve"), lab.one("ask"))
-    assert [lab.one(name)["meta"]["span.kind"] for name in ("ask", "serve")] == ["client", "server"]
+    lab.assert_served()
 
 
-class Client:
-    """A client library that tells one handler about all its requests."""
-
-    def __init__(self, tracer: Any, parent: Any = None, ignore_active_span: bool = True) -> None:
-        self._tracer = tracer
-        self._parent = parent
-        self._ignore_active_span = ignore_active_span
+class Client(Requests):
+    """A client library whose requests take a while."""
 
     @gen.coroutine
     def send(self, text: str) -> Any:
         """Send a request; returns the answer."""
-        span = self._tracer.start_span(
-            "send", child_of=self._parent, ignore_active_span=self._ignore_active_span
-        )
+        span = self.begin()
         yield gen.sleep(0.001)
-        span.set_tag("answered", True).finish()
-        return f"answer to {text}"
+        return self.answered(span, text)
 
 
 def test_common_request_handler_with_concurrent_requests(lab: Lab, run: Any) -> None:

@@ -1,27 +1,17 @@
 """fasttrace reads and writes the headers ddtrace 4.16 does: random headers under both, compared.
 
 The headers avoid what docs/propagation.md lists as different; everything else is as it comes, well
-or badly formed. FASTTRACE_TEST_FULL=1 tries more of them, and other ones every time.
+or badly formed.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from parity.oracle import oracle_python
-
-CHILD = Path(__file__).parent / "child" / "run_headers.py"
-FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
-ROUNDS = 20_000 if FULL else 1_500
-SEED = random.randrange(2**32) if FULL else 416
+from parity.pairs import ROUNDS, SEED, answers, assert_none, difference
 
 HIGH = "640cfd8d00000000"
 LOW = "000000000000007b"  # 123
@@ -200,28 +190,6 @@ class Headers:
         return headers
 
 
-def _answers(python: str, library: str, environ: dict[str, str], lines: str) -> list[Any]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DD_", "OTEL_"))}
-    if library == "ddtrace":
-        kept.pop("PYTHONPATH", None)
-    quiet = {
-        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-        "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
-    }
-    child = subprocess.run(
-        [python, str(CHILD), library],
-        input=lines,
-        env={**kept, **quiet, **environ},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return [json.loads(line) for line in child.stdout.splitlines()]
-
-
 def _canonical(said: Any) -> Any:
     """An answer without what the guide lists as different and random headers cannot avoid."""
     if said is None:  # ddtrace, where _EXTRACT_FIRST finds nothing
@@ -245,19 +213,16 @@ def test_headers(name: str) -> None:
     """The same headers hold the same context, and give the same headers, in both libraries."""
     headers = Headers(name)
     cases = [headers.one() for _ in range(ROUNDS)]
-    lines = "".join(json.dumps(case) + "\n" for case in cases)
-    theirs = _answers(oracle_python("4.16"), "ddtrace", ENVIRONS[name], lines)
-    ours = _answers(sys.executable, "fasttrace", ENVIRONS[name], lines)
-    assert len(ours) == len(theirs) == ROUNDS
-    different = []
-    found = 0
-    for case, our, their in zip(cases, ours, theirs, strict=True):
-        our, their = _canonical(our), _canonical(their)
-        found += our["trace_id"] is not None
-        if our != their and not _only_p(our, their):
-            parts = {
-                key: (our.get(key), their.get(key)) for key in our if our[key] != their.get(key)
-            }
-            different.append(f"{case}\n  ours, theirs: {parts}")
-    assert not different, f"seed {SEED}: {len(different)} of {ROUNDS}:\n" + "\n".join(different[:3])
+    ours, theirs = (
+        [_canonical(said) for said in side]
+        for side in answers("run_headers.py", ENVIRONS[name], cases)
+    )
+    assert_none(
+        [
+            difference(case, our, their)
+            for case, our, their in zip(cases, ours, theirs, strict=True)
+            if not _only_p(our, their)
+        ]
+    )
+    found = sum(our["trace_id"] is not None for our in ours)
     assert found > ROUNDS // 8 or name in ("ignore", "restart"), "hardly any headers hold a trace"

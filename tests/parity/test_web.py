@@ -1,26 +1,15 @@
 """The middlewares make the server span ddtrace 4.16's make: random requests under both, compared.
 
-What is different on purpose is in `_expected`. FASTTRACE_TEST_FULL=1 tries more requests, and other
-ones every time.
+What is different on purpose is in `_expected`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from parity.oracle import oracle_python
-
-CHILD = Path(__file__).parent / "child" / "run_web.py"
-FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
-ROUNDS = 20_000 if FULL else 1_500
-SEED = random.randrange(2**32) if FULL else 416
+from parity.pairs import ROUNDS, SEED, answers, assert_none, difference
 
 ENVIRONS = {
     "default": {},
@@ -62,29 +51,6 @@ def _request(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _answers(python: str, library: str, environ: dict[str, str], lines: str) -> list[Any]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DD_", "OTEL_"))}
-    if library == "ddtrace":
-        kept.pop("PYTHONPATH", None)
-    quiet = {
-        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-        "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
-        "DD_SERVICE": "shop",
-    }
-    child = subprocess.run(
-        [python, str(CHILD), library],
-        input=lines,
-        env={**kept, **quiet, **environ},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return [json.loads(line) for line in child.stdout.splitlines()]
-
-
 def _expected(request: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """ddtrace's span with what is different on purpose."""
     if request["server"] == "asgi":
@@ -104,18 +70,10 @@ def test_requests(name: str) -> None:
     """The same request makes the same server span in both libraries."""
     rng = random.Random(f"{SEED} {name}")
     requests = [_request(rng) for _ in range(ROUNDS)]
-    lines = "".join(json.dumps(request) + "\n" for request in requests)
-    theirs = _answers(oracle_python("4.16"), "ddtrace", ENVIRONS[name], lines)
-    ours = _answers(sys.executable, "fasttrace", ENVIRONS[name], lines)
-    assert len(ours) == len(theirs) == ROUNDS
-    different = []
-    for request, our, their in zip(requests, ours, theirs, strict=True):
-        expected = _expected(request, their)
-        if our != expected:
-            parts = {
-                key: (our.get(key), expected.get(key))
-                for key in {*our, *expected}
-                if our.get(key) != expected.get(key)
-            }
-            different.append(f"{request}\n  ours, theirs: {parts}")
-    assert not different, f"seed {SEED}: {len(different)} of {ROUNDS}:\n" + "\n".join(different[:3])
+    ours, theirs = answers("run_web.py", {"DD_SERVICE": "shop", **ENVIRONS[name]}, requests)
+    assert_none(
+        [
+            difference(request, our, _expected(request, their))
+            for request, our, their in zip(requests, ours, theirs, strict=True)
+        ]
+    )

@@ -56,6 +56,9 @@ class Say:
 
 def load(path, library, loaded):
     """The script at *path* as a module, with ``ddtrace`` read as *library*."""
+    common = os.path.join(os.path.dirname(path), "common.py")
+    if path != common:
+        load(common, library, loaded)  # as case_common, which scripts import
     if path not in loaded:
         with open(path) as file:
             source = file.read().replace("ddtrace", library)

@@ -3,6 +3,7 @@
 import os
 import re
 
+from case_common import extract, family, inject
 from ddtrace.trace import Context, tracer
 
 HEADERS = {
@@ -14,29 +15,6 @@ HEADERS = {
 }
 
 
-def _extract(headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    return HTTPPropagator.extract(headers)
-
-
-def _inject(context, headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    HTTPPropagator.inject(context, headers)
-
-
-def _family():
-    """A root, two children and a grandchild."""
-    with tracer.trace("root") as root:
-        with tracer.trace("child"):
-            with tracer.trace("grandchild"):
-                pass
-        with tracer.trace("sibling"):
-            pass
-    return root
-
-
 def case_plain(say):
     """The keys of a plain local trace.
 
@@ -45,7 +23,7 @@ def case_plain(say):
     covers: 2.1.first.process-tags 2.1.process-tags.content 2.1.no-partial-version
     alone: yes
     """
-    _family()
+    family()
 
 
 def case_two_traces(say):
@@ -54,11 +32,11 @@ def case_two_traces(say):
     covers: 2.1.entry.runtime-id 2.1.entry.process-id 2.1.first.tracer-kr
     alone: yes
     """
-    root = _family()
+    root = family()
     say("pid", root.get_metric("process_id") == os.getpid())
     say("runtime-id", bool(re.fullmatch("[0-9a-f]{32}", root.get_tag("runtime-id"))))
     tracer.flush()
-    _family()
+    family()
 
 
 def case_v05(say):
@@ -67,7 +45,7 @@ def case_v05(say):
     covers: 2.1.first.index0 3.trace-id.wire
     env: DD_TRACE_API_VERSION=v0.5
     """
-    _family()
+    family()
     with tracer.trace("error", service="svc", resource="res", span_type="web") as span:
         span.error = 1
         span.set_tag("text", "value")
@@ -81,8 +59,8 @@ def case_remote(say):
 
     covers: 2.1.first.propagated 2.1.first.origin 2.1.every.origin 2.1.every.p-tags 2.1.entry.remote 4.2.extract
     """
-    tracer.context_provider.activate(_extract(HEADERS))
-    _family()
+    tracer.context_provider.activate(extract(HEADERS))
+    family()
 
 
 def case_remote_foreign_service(say):
@@ -90,7 +68,7 @@ def case_remote_foreign_service(say):
 
     covers: 2.1.every.p-tags 2.1.every.base-service
     """
-    tracer.context_provider.activate(_extract(HEADERS))
+    tracer.context_provider.activate(extract(HEADERS))
     with tracer.trace("root", service="one"):
         with tracer.trace("child", service="two"):
             pass
@@ -107,8 +85,8 @@ def case_remote_dropped(say):
             "x-datadog-sampling-priority": priority,
             "x-datadog-tags": "_dd.p.dm=-3",
         }
-        tracer.context_provider.activate(_extract(headers))
-        _family()
+        tracer.context_provider.activate(extract(headers))
+        family()
 
 
 def case_remote_no_priority(say):
@@ -118,8 +96,8 @@ def case_remote_no_priority(say):
     oracle: 4.16
     """
     headers = {"x-datadog-trace-id": "1234567890123", "x-datadog-parent-id": "9876543210"}
-    tracer.context_provider.activate(_extract(headers))
-    root = _family()
+    tracer.context_provider.activate(extract(headers))
+    root = family()
     say("priority", root.context.sampling_priority)
 
 
@@ -131,7 +109,7 @@ def case_context_propagated(say):
     meta = {"_dd.p.custom": "v", "_dd.p.dm": "-4", "other": "x", "_dd.origin": "lambda"}
     context = Context(trace_id=123, span_id=456, sampling_priority=1, meta=meta)
     tracer.context_provider.activate(context)
-    _family()
+    family()
 
 
 def case_context_ts(say):
@@ -143,7 +121,7 @@ def case_context_ts(say):
         trace_id=123, span_id=456, sampling_priority=1, meta={"_dd.p.ts": "02", "_dd.p.x": "y"}
     )
     tracer.context_provider.activate(context)
-    _family()
+    family()
 
 
 def case_setdefault(say):
@@ -222,11 +200,11 @@ def case_propagation_error(say):
     covers: 2.1.first.propagation-error
     """
     headers = {**HEADERS, "x-datadog-tags": "_dd.p.dm"}
-    tracer.context_provider.activate(_extract(headers))
-    _family()
+    tracer.context_provider.activate(extract(headers))
+    family()
     headers = {**HEADERS, "x-datadog-tags": "_dd.p.x=" + "a" * 600}
-    tracer.context_provider.activate(_extract(headers))
-    _family()
+    tracer.context_provider.activate(extract(headers))
+    family()
 
 
 def case_parent_id(say):
@@ -241,8 +219,8 @@ def case_parent_id(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:1;p:00000000000000bb",
     }
-    tracer.context_provider.activate(_extract(headers))
-    _family()
+    tracer.context_provider.activate(extract(headers))
+    family()
 
 
 def case_parent_id_local(say):
@@ -255,7 +233,7 @@ def case_parent_id_local(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:1;p:00000000000000bb",
     }
-    tracer.context_provider.activate(_extract(headers))
+    tracer.context_provider.activate(extract(headers))
     with tracer.trace("root"):
         with tracer.trace("child"):
             pass
@@ -271,8 +249,8 @@ def case_raw_headers(say):
         "traceparent": f"00-{1234567890123:032x}-{0xAA1:016x}-01",
         "tracestate": "dd=s:2;o:rum;t.dm:-4,other=1",
     }
-    tracer.context_provider.activate(_extract(headers))
-    _family()
+    tracer.context_provider.activate(extract(headers))
+    family()
 
 
 def case_baggage_tags(say):
@@ -282,8 +260,8 @@ def case_baggage_tags(say):
     oracle: 4.16
     """
     headers = {**HEADERS, "baggage": "user.id=u1,session.id=s1,other=x"}
-    tracer.context_provider.activate(_extract(headers))
-    _family()
+    tracer.context_provider.activate(extract(headers))
+    family()
 
 
 def case_tid_after_inject(say):
@@ -295,7 +273,7 @@ def case_tid_after_inject(say):
         with tracer.trace("before"):
             pass
         headers = {}
-        _inject(root.context, headers)
+        inject(root.context, headers)
         say("trace id", headers["x-datadog-trace-id"] == str(root.trace_id & (2**64 - 1)))
         say("parent id", headers["x-datadog-parent-id"] == str(root.span_id))
         say(
@@ -313,7 +291,7 @@ def case_context_64(say):
     covers: 2.1.first.tid-64bit
     """
     tracer.context_provider.activate(Context(trace_id=2**64 - 1, span_id=456, sampling_priority=1))
-    _family()
+    family()
 
 
 def case_context_128(say):
@@ -323,7 +301,7 @@ def case_context_128(say):
     """
     context = Context(trace_id=0x640CFD8D00000000ABCDEF0123456789, span_id=456, sampling_priority=1)
     tracer.context_provider.activate(context)
-    root = _family()
+    root = family()
     say("trace id", root.trace_id)
 
 
@@ -333,7 +311,7 @@ def case_git(say):
     covers: 2.1.first.git-url 2.1.first.git-sha
     env: DD_GIT_REPOSITORY_URL=https://user:secret@example.com/org/repo.git DD_GIT_COMMIT_SHA=0123456789abcdef0123456789abcdef01234567
     """
-    _family()
+    family()
 
 
 def case_git_ssh(say):
@@ -342,7 +320,7 @@ def case_git_ssh(say):
     covers: 2.1.first.git-url
     env: DD_GIT_REPOSITORY_URL=git@example.com:org/repo.git DD_GIT_COMMIT_SHA=abc
     """
-    _family()
+    family()
 
 
 def case_main_package(say):
@@ -351,7 +329,7 @@ def case_main_package(say):
     covers: 2.1.first.main-package
     env: DD_MAIN_PACKAGE=shop DD_GIT_COMMIT_SHA=abc DD_GIT_REPOSITORY_URL=https://example.com/r
     """
-    _family()
+    family()
 
 
 def case_git_off(say):
@@ -360,7 +338,7 @@ def case_git_off(say):
     covers: 2.1.first.git-sha
     env: DD_TRACE_GIT_METADATA_ENABLED=false DD_MAIN_PACKAGE=shop DD_GIT_COMMIT_SHA=abc DD_GIT_REPOSITORY_URL=https://example.com/r
     """
-    _family()
+    family()
 
 
 def case_hostname(say):
@@ -369,9 +347,9 @@ def case_hostname(say):
     covers: 2.1.entry.hostname
     env: DD_TRACE_REPORT_HOSTNAME=true DD_HOSTNAME=my-host
     """
-    _family()
+    family()
     tracer.context_provider.activate(Context(trace_id=123, span_id=456, sampling_priority=1))
-    _family()
+    family()
 
 
 def case_hostname_system(say):
@@ -382,7 +360,7 @@ def case_hostname_system(say):
     """
     import socket
 
-    root = _family()
+    root = family()
     say("hostname", root.get_tag("_dd.hostname") == socket.gethostname())
 
 

@@ -3,11 +3,8 @@
 import asyncio
 import sys
 
+from case_common import Custom, described, spoil
 from ddtrace.trace import Span, tracer
-
-
-class Custom(Exception):
-    """An exception of this file."""
 
 
 class Broken(Exception):
@@ -28,28 +25,13 @@ class Outer:
         """Nested."""
 
 
-def _spoil(error, name="root"):
-    with tracer.trace(name):
-        with tracer.trace("child"):
-            raise error
-
-
-def _error(span):
-    return (
-        span.error,
-        span.get_tag("error.type"),
-        span.get_tag("error.message"),
-        bool(span.get_tag("error.stack")),
-    )
-
-
 def _raise_through(say, error, label=None):
     try:
         with tracer.trace("span") as span:
             raise error
     except BaseException as caught:
         say(f"same {label or type(error).__name__}", caught is error)
-    say(f"error {label or type(error).__name__}", _error(span))
+    say(f"error {label or type(error).__name__}", described(span))
 
 
 def case_with(say):
@@ -127,9 +109,9 @@ def case_parent(say):
 
     covers: 4.5.parent
     """
-    say.raises("through", _spoil, ValueError("both"))
+    say.raises("through", spoil, ValueError("both"))
     with tracer.trace("clean"):
-        say.raises("caught", _spoil, ValueError("inner"), "inner")
+        say.raises("caught", spoil, ValueError("inner"), "inner")
 
 
 def case_broken_str(say):
@@ -151,7 +133,7 @@ def case_set_exc_info(say):
         raise Custom("mine")
     except Custom:
         say("returns", span.set_exc_info(*sys.exc_info()))
-    say("error", _error(span))
+    say("error", described(span))
     span.finish()
 
 
@@ -172,7 +154,7 @@ def case_set_exc_info_parts(say):
     ]:
         span = tracer.start_span(f"no {label}")
         say.raises(label, span.set_exc_info, *args)
-        say(f"error {label}", _error(span))
+        say(f"error {label}", described(span))
         span.finish()
 
 
@@ -187,7 +169,7 @@ def case_set_exc_info_exit(say):
             raise SystemExit(code)
         except SystemExit:
             span.set_exc_info(*sys.exc_info())
-        say(str(code), _error(span))
+        say(str(code), described(span))
         span.finish()
 
 
@@ -202,7 +184,7 @@ def case_set_exc_info_twice(say):
             raise Custom(text)
         except Custom:
             span.set_exc_info(*sys.exc_info())
-    say("error", _error(span))
+    say("error", described(span))
     span.finish()
 
 
@@ -217,7 +199,7 @@ def case_set_exc_info_then_exit_zero(say):
             raise error
         except BaseException:
             span.set_exc_info(*sys.exc_info())
-    say("error", _error(span))
+    say("error", described(span))
     span.finish()
 
 
@@ -258,4 +240,4 @@ def case_bare_span(say):
             raise Custom("mine")
     except Custom:
         pass
-    say("error", _error(span))
+    say("error", described(span))

@@ -4,6 +4,7 @@ import os
 import random
 import time
 
+from case_common import extract, inject
 from ddtrace.trace import Context, tracer
 
 BIG = 0x640CFD8D00000000ABCDEF0123456789
@@ -16,21 +17,9 @@ HEADERS = {
 }
 
 
-def _extract(headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    return HTTPPropagator.extract(headers)
-
-
-def _inject(context, headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    HTTPPropagator.inject(context, headers)
-
-
 def _injected(context):
     headers = {}
-    _inject(context, headers)
+    inject(context, headers)
     return headers
 
 
@@ -99,7 +88,7 @@ def case_trace_id_64_incoming(say):
     covers: 3.trace-id.64-incoming
     env: DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED=false
     """
-    context = _extract(HEADERS)
+    context = extract(HEADERS)
     say("trace id", context.trace_id)
     tracer.context_provider.activate(context)
     with tracer.trace("root") as root:
@@ -117,7 +106,7 @@ def case_trace_id_64_traceparent(say):
     covers: 3.trace-id.64-traceparent
     env: DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED=false
     """
-    context = _extract({"traceparent": "00-640cfd8d00000000abcdef0123456789-00000000000000aa-01"})
+    context = extract({"traceparent": "00-640cfd8d00000000abcdef0123456789-00000000000000aa-01"})
     say("trace id", context.trace_id)
     tracer.context_provider.activate(context)
     with tracer.trace("root") as root:

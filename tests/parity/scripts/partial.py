@@ -1,5 +1,6 @@
 """Partial flushes."""
 
+from case_common import extract, family
 from ddtrace.trace import tracer
 
 HEADERS = {
@@ -9,23 +10,6 @@ HEADERS = {
     "x-datadog-origin": "rum",
     "x-datadog-tags": "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000,_dd.p.usr.id=42,_dd.p.anything=x",
 }
-
-
-def _extract(headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    return HTTPPropagator.extract(headers)
-
-
-def _family():
-    """A root, two children and a grandchild."""
-    with tracer.trace("root") as root:
-        with tracer.trace("child"):
-            with tracer.trace("grandchild"):
-                pass
-        with tracer.trace("sibling"):
-            pass
-    return root
 
 
 def case_partial_flush(say):
@@ -69,7 +53,7 @@ def case_partial_flush_remote(say):
     covers: 4.7.partial.chunk-tags 2.1.first.propagated
     env: DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=2
     """
-    tracer.context_provider.activate(_extract(HEADERS))
+    tracer.context_provider.activate(extract(HEADERS))
     with tracer.trace("root"):
         for number in range(4):
             with tracer.trace(f"child{number}"):
@@ -109,7 +93,7 @@ def case_partial_flush_one(say):
     covers: 4.7.partial.min
     env: DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=1
     """
-    _family()
+    family()
 
 
 def case_partial_flush_zero(say):
@@ -119,7 +103,7 @@ def case_partial_flush_zero(say):
     env: DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=0
     oracle: 4.16
     """
-    _family()
+    family()
 
 
 def case_partial_flush_negative(say):
@@ -129,7 +113,7 @@ def case_partial_flush_negative(say):
     env: DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=-5
     oracle: 4.16
     """
-    _family()
+    family()
 
 
 def case_partial_flush_default(say):
@@ -149,4 +133,4 @@ def case_partial_flush_off(say):
     covers: 4.7.partial.off
     env: DD_TRACE_PARTIAL_FLUSH_ENABLED=false DD_TRACE_PARTIAL_FLUSH_MIN_SPANS=2
     """
-    _family()
+    family()

@@ -1,23 +1,7 @@
 """What a decision leaves in the chunk."""
 
+from case_common import family, inject
 from ddtrace.trace import Context, tracer
-
-
-def _inject(context, headers):
-    from ddtrace.propagation.http import HTTPPropagator
-
-    HTTPPropagator.inject(context, headers)
-
-
-def _family():
-    """A root, two children and a grandchild."""
-    with tracer.trace("root") as root:
-        with tracer.trace("child"):
-            with tracer.trace("grandchild"):
-                pass
-        with tracer.trace("sibling"):
-            pass
-    return root
 
 
 def case_agent_rate(say):
@@ -28,9 +12,9 @@ def case_agent_rate(say):
     rates: {"service:rated,env:test": 1.0}
     alone: yes
     """
-    _family()
+    family()
     tracer.flush()
-    _family()
+    family()
 
 
 def case_agent_rate_zero(say):
@@ -41,9 +25,9 @@ def case_agent_rate_zero(say):
     rates: {"service:rated,env:test": 0.0}
     alone: yes
     """
-    _family()
+    family()
     tracer.flush()
-    _family()
+    family()
     with tracer.trace("other", service="other"):
         pass
 
@@ -56,9 +40,9 @@ def case_agent_rate_default_entry(say):
     rates: {"service:,env:": 0.0}
     alone: yes
     """
-    _family()
+    family()
     tracer.flush()
-    _family()
+    family()
 
 
 def case_agent_rate_ksr(say):
@@ -88,7 +72,7 @@ def case_manual_removes_psr(say):
     tracer.start_span("warm").finish()
     tracer.flush()
     with tracer.trace("root") as root:
-        _inject(root.context, {})
+        inject(root.context, {})
         say("decided", root.get_metric("_dd.agent_psr"))
         with tracer.trace("child") as child:
             child.set_tag("manual.drop")
@@ -102,7 +86,7 @@ def case_rule(say):
     env: DD_TRACE_SAMPLING_RULES='[{"sample_rate":1,"name":"root"},{"sample_rate":0,"name":"dropped"}]'
     alone: yes
     """
-    _family()
+    family()
     with tracer.trace("dropped"):
         with tracer.trace("child"):
             pass
@@ -120,7 +104,7 @@ def case_rule_ksr(say):
     """
     with tracer.trace("root") as root:
         headers = {}
-        _inject(root.context, headers)
+        inject(root.context, headers)
         say("tags", sorted(t.split("=")[0] for t in headers["x-datadog-tags"].split(",")))
         say("tracestate", "ksr" in headers["tracestate"])
         with tracer.trace("child"):
@@ -137,7 +121,7 @@ def case_rule_manual(say):
     with tracer.trace("kept") as root:
         root.set_tag("manual.keep")
     with tracer.trace("decided-then-dropped") as root:
-        _inject(root.context, {})
+        inject(root.context, {})
         root.set_tag("manual.drop")
         say("psr", (root.get_metric("_dd.rule_psr"), root.get_metric("_dd.limit_psr")))
 

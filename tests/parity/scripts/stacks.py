@@ -2,26 +2,8 @@
 
 import sys
 
+from case_common import Custom, described, spoil
 from ddtrace.trace import tracer
-
-
-class Custom(Exception):
-    """An exception of this file."""
-
-
-def _spoil(error, name="root"):
-    with tracer.trace(name):
-        with tracer.trace("child"):
-            raise error
-
-
-def _error(span):
-    return (
-        span.error,
-        span.get_tag("error.type"),
-        span.get_tag("error.message"),
-        bool(span.get_tag("error.stack")),
-    )
 
 
 def _recurse(depth):
@@ -92,7 +74,7 @@ def case_stack_chars(say):
     covers: 4.5.stack-chars
     """
     error = Custom("m" * 30000)
-    say.raises("long message", _spoil, error)
+    say.raises("long message", spoil, error)
 
 
 def case_stack_chars_lines(say):
@@ -145,7 +127,7 @@ def case_stack_notes(say):
     error = Custom("noted")
     if hasattr(error, "add_note"):
         error.add_note("a note")
-    say.raises("noted", _spoil, error)
+    say.raises("noted", spoil, error)
 
 
 def case_stack_group(say):
@@ -154,7 +136,7 @@ def case_stack_group(say):
     covers: 4.5.with
     """
     if sys.version_info >= (3, 11):
-        say.raises("group", _spoil, ExceptionGroup("several", [Custom("one"), ValueError("two")]))  # noqa: F821
+        say.raises("group", spoil, ExceptionGroup("several", [Custom("one"), ValueError("two")]))  # noqa: F821
 
 
 def case_stack_syntax_error(say):
@@ -179,7 +161,7 @@ def case_set_traceback_except(say):
         raise Custom("mine")
     except Custom:
         span.set_traceback()
-    say("error", _error(span))
+    say("error", described(span))
     span.finish()
 
 
@@ -319,4 +301,4 @@ def case_record_then_raise(say):
                 span.record_exception(error)
                 raise
     except Custom:
-        say("error", _error(span))
+        say("error", described(span))

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from case_common import Broken, Plain, say_tag
 from ddtrace.trace import tracer
 
 
@@ -10,30 +11,6 @@ class Text(str):
 
     def __str__(self):
         return "other"
-
-
-class Broken:
-    """__str__ and __repr__ raise."""
-
-    def __str__(self):
-        raise ValueError("no text")
-
-    __repr__ = __str__
-
-
-class Plain:
-    """An ordinary object."""
-
-    def __str__(self):
-        return "plain-text"
-
-
-def _tag(say, label, value):
-    span = tracer.start_span("tag")
-    say.raises(f"set {label}", span.set_tag, "key", value)
-    say(f"tag {label}", span.get_tag("key"))
-    say(f"metric {label}", span.get_metric("key"))
-    span.finish()
 
 
 def case_str(say):
@@ -48,7 +25,7 @@ def case_str(say):
         ("wide", "\u00e9\u4e2d\U0001f600"),
         ("nul", "a\0b"),
     ]:
-        _tag(say, label, value)
+        say_tag(say, label, value)
 
 
 def case_str_subclass(say):
@@ -67,7 +44,7 @@ def case_none(say):
 
     covers: 2.2.none
     """
-    _tag(say, "none", None)
+    say_tag(say, "none", None)
     span = tracer.start_span("default")
     span.set_tag("key")
     span.finish()
@@ -78,8 +55,8 @@ def case_bytes(say):
 
     covers: 2.2.bytes
     """
-    _tag(say, "bytes", b"abc\xff")
-    _tag(say, "bytearray", bytearray(b"abc"))
+    say_tag(say, "bytes", b"abc\xff")
+    say_tag(say, "bytearray", bytearray(b"abc"))
 
 
 def case_other(say):
@@ -98,7 +75,7 @@ def case_other(say):
         ("exception", ValueError("x")),
     ]
     for label, value in values:
-        _tag(say, label, value)
+        say_tag(say, label, value)
 
 
 def case_str_raises(say):
