@@ -16,6 +16,7 @@ import sys
 from types import FunctionType
 
 from fasttrace import _log
+from fasttrace._exact import wrap_exactly
 from fasttrace._span import Inside, WrappedCallable, WrappedFunction
 
 TYPE_CHECKING = False
@@ -210,6 +211,10 @@ def _begin_steps(inside: Inside, inner: AsyncGenerator[Any, Any]) -> None:
 def _wrap_coroutine(
     function: Any, start: Callable[[], Span], make_inside: Callable[[], Inside]
 ) -> Callable[..., Any]:
+    exact = wrap_exactly(function, start)
+    if exact is not None:
+        return exact
+
     async def traced(*args: Any, **kwargs: Any) -> Any:
         with start():
             return await function(*args, **kwargs)

@@ -129,3 +129,123 @@ def test_errors_make_no_cycles(tracer: Tracer) -> None:
     finally:
         gc.enable()
     assert [span["error"] for span in spans_of(tracer)] == [1, 1]
+
+
+async def of_none() -> tuple[Any, ...]:
+    """Take none."""
+    return ()
+
+
+async def of_one(order: Any) -> tuple[Any, ...]:
+    """Take one."""
+    return (order,)
+
+
+async def of_two(order: Any, table: Any) -> tuple[Any, ...]:
+    """Take two."""
+    return (order, table)
+
+
+async def of_three(order: Any, table: Any, guest: Any) -> tuple[Any, ...]:
+    """Take three."""
+    return (order, table, guest)
+
+
+async def of_four(order: Any, table: Any, guest: Any, tip: Any) -> tuple[Any, ...]:
+    """Take four."""
+    return (order, table, guest, tip)
+
+
+async def of_five(order: Any, table: Any, guest: Any, tip: Any, bill: Any) -> tuple[Any, ...]:
+    """Take five."""
+    return (order, table, guest, tip, bill)
+
+
+async def of_a_default(order: Any, table: Any = 0) -> tuple[Any, ...]:
+    """Take a default."""
+    return (order, table)
+
+
+async def of_many(*order: Any) -> tuple[Any, ...]:
+    """Take many."""
+    return order
+
+
+async def of_keywords(order: Any, *, table: Any) -> tuple[Any, ...]:
+    """Take keywords."""
+    return (order, table)
+
+
+async def of_positions(order: Any, table: Any, /) -> tuple[Any, ...]:
+    """Take positions."""
+    return (order, table)
+
+
+async def of_our_names(function: Any, start: Any) -> tuple[Any, ...]:
+    """Take our names."""
+    return (function, start)
+
+
+async def of_a_cell(order: Any) -> tuple[Any, ...]:
+    """Take a cell."""
+    return (lambda: (order,))()
+
+
+FUNCTIONS = (
+    of_none,
+    of_one,
+    of_two,
+    of_three,
+    of_four,
+    of_five,
+    of_a_default,
+    of_many,
+    of_keywords,
+    of_positions,
+    of_our_names,
+    of_a_cell,
+)
+CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+    *((tuple(range(count)), {}) for count in range(7)),
+    ((), {"order": 1}),
+    ((1,), {"table": 2}),
+    ((1,), {"order": 2}),
+    ((), {"table": 1, "order": 2}),
+    ((1, 2), {"tip": 4, "guest": 3}),
+    ((1,), {"start": 2}),
+    ((), {"start": 1, "function": 2}),
+    ((1,), {"a": 2}),
+)
+
+
+def outcome_of(function: Any, call: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+    """Return what a coroutine function returns, or the TypeError it raises."""
+    try:
+        return asyncio.run(function(*call[0], **call[1]))
+    except TypeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_calls_of_coroutine_functions(tracer: Tracer, function: Any) -> None:
+    """Every call of a wrapped coroutine function returns or raises what the function does."""
+    wrapped = tracer.wrap("work")(function)
+    outcomes = [outcome_of(wrapped, call) for call in CALLS]
+    assert outcomes == [outcome_of(function, call) for call in CALLS]
+    assert any(isinstance(outcome, tuple) for outcome in outcomes)
+    assert any(isinstance(outcome, str) for outcome in outcomes)
+    assert inspect.iscoroutinefunction(wrapped)
+    assert inspect.signature(wrapped) == inspect.signature(function)
+    spans = spans_of(tracer)
+    assert len(spans) >= sum(isinstance(outcome, tuple) for outcome in outcomes)
+
+
+def test_defaults_that_change_after_wrap(tracer: Tracer) -> None:
+    """A coroutine function's defaults are looked at when it is called."""
+
+    async def work(value: int = 1) -> int:
+        return value
+
+    wrapped = tracer.wrap("work")(work)
+    work.__defaults__ = (2,)
+    assert asyncio.run(wrapped()) == 2
