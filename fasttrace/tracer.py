@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from fasttrace import _log, _span
-from fasttrace._fork import load
+from fasttrace._fork import check_process, load
 from fasttrace.config import Config
 from fasttrace.flusher import Flusher
 from fasttrace.provider import DefaultContextProvider
@@ -439,6 +439,7 @@ _runtime_pid = os.getpid()
 def _after_fork(core: Tracer) -> None:
     """Give the tracers of a forked child the new process's identity."""
     global _runtime_id, _runtime_pid
+    check_process()
     if os.getpid() != _runtime_pid:
         _runtime_id, _runtime_pid = _new_runtime_id(), os.getpid()
     core._apply_tags()
