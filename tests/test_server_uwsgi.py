@@ -17,6 +17,8 @@ from fault_server import FaultServer, Peer, response
 from reference import decode_payload
 from server_processes import PATIENCE_S, Server, each
 
+#: A worker ends after ten requests, and the next one begins without delay.
+RECYCLED = ["--max-requests", "10", "--min-worker-lifetime", "0", "--forkbomb-delay", "0"]
 #: name -> arguments
 CONFIGURATIONS = {
     "threads": ["--enable-threads", "--threads", "2"],
@@ -24,8 +26,8 @@ CONFIGURATIONS = {
     "no threads of its own": ["--enable-threads"],
     "no threads at all": [],
     "fork hooks": ["--threads", "2", "--py-call-uwsgi-fork-hooks"],
-    "recycled": ["--threads", "2", "--max-requests", "10", "--min-worker-lifetime", "0"],
-    "recycled, one thread": ["--max-requests", "10", "--min-worker-lifetime", "0"],
+    "recycled": ["--threads", "2", *RECYCLED],
+    "recycled, one thread": RECYCLED,
 }
 
 
@@ -45,8 +47,24 @@ def serve(name: str, session: Any, directory: Path) -> None:
         if name.startswith("recycled"):
             server.wait_for_other_workers(server.workers())
         server.load_during(signal.SIGHUP, size)
+        _wait_for_new_workers(server)
         server.stop(signal.SIGTERM)
         server.check(f"uWSGI, {name}")
+
+
+def _wait_for_new_workers(server: Server) -> None:
+    """Wait until there is a new worker for each that was recycled.
+
+    A worker that uWSGI's master forks while it handles SIGTERM is never told to end, and the master
+    waits for it for ever, with or without a tracer.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        log = server.log().rpartition("(RE)spawned")[2]
+        if log.count("is done. Seeya!") <= log.count("Respawned uWSGI worker"):
+            return
+        time.sleep(0.02)
+    raise AssertionError(server.log())
 
 
 def test_uwsgi(agent: TestAgent, tmp_path: Path) -> None:
