@@ -74,6 +74,43 @@ def find_dogstatsd_url(environ: Mapping[str, str]) -> tuple[str, str]:
     return "udp://localhost:8125", "default"
 
 
+def changed_agent_url(
+    url: str, hostname: object, port: object, https: object, uds_path: object
+) -> str | None:
+    """Return `url` with those parts of it that are not None in their place; None if all are.
+
+    Raises ValueError, naming the argument and what was expected, for a part that cannot be one.
+    """
+    if uds_path is not None:
+        if not isinstance(uds_path, str) or not uds_path.strip():
+            raise ValueError(f"uds_path {uds_path!r}: expected the path of a socket")
+        return f"unix://{uds_path}"
+    if hostname is None and port is None and https is None:
+        return None
+    old_scheme, _, rest = url.partition("://")
+    old_host, _, old_port = rest.partition("/")[0].rpartition(":")
+    if old_scheme == "unix":
+        old_scheme, old_host, old_port = "http", "localhost", "8126"
+    if hostname and (not isinstance(hostname, str) or set(hostname) & set("/@?#% \t\r\n")):
+        raise ValueError(f"hostname {hostname!r}: expected a host name or an IP address")
+    if port is not None and port != 0:  # which leaves it as it is
+        try:
+            port = _parse.integer(1, 65535)(str(port))
+        except ValueError as error:
+            raise ValueError(f"port {port!r}: expected {error}") from None
+    scheme = old_scheme if https is None else ("https" if https else "http")
+    host = bracketed(str(hostname or old_host or "localhost"))
+    return f"{scheme}://{host}:{port or old_port or 8126}"
+
+
+def check_dogstatsd_url(url: object) -> str:
+    """Return `url`. Raises ValueError, naming the valid forms, for any other."""
+    scheme, separator, rest = str(url).partition("://")
+    if not isinstance(url, str) or (separator and (scheme not in ("udp", "unix") or not rest)):
+        raise ValueError(f"dogstatsd_url {url!r}: expected udp://host:port or unix:///path")
+    return url if separator else f"udp://{url}"
+
+
 def bracketed(host: str) -> str:
     """Return `host` as a URL wants it: a literal IPv6 address in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -65,6 +65,7 @@ class Delivery:
         self._last_reason = DEADLINE
         self._refused: Payload | None = None  # the oldest payload, if it was refused before
         self._refusals = 0
+        self._met_ns: int | None = None  # the `final_ns` before which the agent was seen
         self._health: HealthMetrics | None = None  # made by the first round, if wanted
 
     def round(self, exporter: Exporter | None, deadline_ns: int | None) -> Outcome:
@@ -141,6 +142,8 @@ class Delivery:
             self._note(part.result)
             self._settle_part(payload, part, outcome)
         self._note(result)
+        if result.reason != "unreachable":
+            self._met_ns = self.final_ns
         if result.status == "retry":
             self._last_reason = result.reason
             self._warn_retry(result, outcome)
@@ -179,7 +182,8 @@ class Delivery:
 
     def _may_try_again(self, payload: Payload, result: ExportResult) -> bool:
         if self.final_ns is not None:
-            return not result.hopeless
+            # An agent that was there a moment ago is being restarted.
+            return not result.hopeless or self._met_ns == self.final_ns
         if result.reason == "unreachable":
             return True  # an agent that is away costs nothing; the buffer has its bound
         if payload is not self._refused:

@@ -9,6 +9,8 @@ The ways out, and what happens on each:
   when a flusher starts, and only where nobody else handles the signal. Python lets only the main
   thread do that; for a flusher started elsewhere the main thread does it as soon as it runs any
   Python code, and until then a handler in C wakes a thread that waits for nothing else.
+* uWSGI handles SIGINT and SIGTERM in C, and ends a worker at once, without callbacks if a request
+  is running: the signals are caught, and given back to uWSGI when all is sent.
 * a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
   prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
 * uvicorn handles SIGTERM itself while it serves, and at the end kills itself by it without any
@@ -29,11 +31,14 @@ from fasttrace import _fork, _log
 from fasttrace._span import (
     call_in_main_thread,
     catch_sigterm,
+    catch_stop,
     end_by_sigterm,
+    end_stop,
     monotonic_ns,
     sigterm_is_free,
     start_native_thread,
     wait_for_sigterm,
+    wait_for_stop,
 )
 
 TYPE_CHECKING = False
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 
     from fasttrace.flusher import Flusher
 
+_STOP_GRACE_S = 0.2  # of the thread that sends when uWSGI stops a worker, beyond its time to send
 _running: dict[int, Flusher] = {}  # those with a thread or something to send, by id
 _began = False
 _spent_ns = 0  # how long exit has been held up so far
@@ -55,6 +61,8 @@ def watch(flusher: Flusher) -> None:
     _running[id(flusher)] = flusher
     _register_finalizer()
     if flusher.sigterm_enabled:
+        if "uwsgi" in sys.modules:
+            _handle_stop_of_uwsgi(sys.modules["uwsgi"], flusher.exit_timeout_s + _STOP_GRACE_S)
         _handle_sigterm()
 
 
@@ -107,9 +115,25 @@ def _at_exit() -> None:
     begin_ns = monotonic_ns()
     _thread = get_ident()
     _began = True
+    mask = _hold_back_signals_of_uwsgi()
     _stop_all()
     spend(begin_ns)
     end_by_sigterm()  # what it waits for may not be able to run any more
+    end_stop()
+    if mask is not None:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def _hold_back_signals_of_uwsgi() -> set[int] | None:
+    """Have the signals that would end a uWSGI worker at once wait; returns the mask that was set.
+
+    Such a worker is about to end, for another reason: it has reached `max-requests`, for example.
+    """
+    if "uwsgi" not in sys.modules:
+        return None
+    signals = {_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM}
+    before: set[int] = _signal.pthread_sigmask(_signal.SIG_BLOCK, signals)
+    return before
 
 
 def _stop_all() -> None:
@@ -137,6 +161,27 @@ def _handle_sigterm() -> None:
             end_by_sigterm()  # nobody waits, so nothing must be caught
     if by_python:
         call_in_main_thread(_install_sigterm_handler)
+
+
+def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> None:
+    if not getattr(uwsgi, "has_threads", False):
+        return  # the thread that waits would never run; the exit callback does, in such a worker
+    if callable(_signal.getsignal(_signal.SIGTERM)):
+        return  # the application handles it
+    if catch_stop():
+        try:
+            start_native_thread(lambda: _wait_for_stop(limit_s))
+        except RuntimeError:
+            end_stop()  # nobody waits, so nothing must be caught
+
+
+def _wait_for_stop(limit_s: float) -> None:
+    """Send what is finished, then let uWSGI end the worker; requests may be running meanwhile."""
+    wait_for_stop(limit_s)
+    try:
+        _stop_all()
+    finally:
+        end_stop()
 
 
 def _install_sigterm_handler() -> bool:

@@ -7,7 +7,8 @@ Three rules:
   have), and calls into the TLS library.
 * In the child every registered flusher drops its connection, its locks and its thread, and the
   tracer's buffers are emptied: what was buffered leaves from the parent only.
-* A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush.
+* A fork that runs no Python hooks (one made by C code) is noticed at the next start or flush. One
+  thread of the child does then what the hooks would have done, and the others wait for it.
 
   If it cut an import of ours in two, the child imports anew what is half there.
 
@@ -23,7 +24,7 @@ import sys
 from _thread import get_ident
 from _weakref import ref
 
-from fasttrace._span import NativeLock
+from fasttrace._span import NativeLock, fork_count, look_for_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ gate = _Gate()
 _loaded: dict[str, Any] = {}
 _in_child: list[Callable[[], None]] = []
 _flushers: dict[int, ref[Flusher]] = {}
-_pid = os.getpid()
+_pid, _fork_count = os.getpid(), fork_count()
 _forks_in_thread = _forked_in_thread = False
 
 
@@ -106,9 +107,18 @@ def register(flusher: Flusher) -> None:
 
 
 def check_process() -> None:
-    """Do now what a fork without Python hooks left undone."""
-    if os.getpid() != _pid:
+    """Do now what a fork without Python hooks left undone, or wait for the thread that is at it."""
+    look_for_fork()  # in a child with tracers its hook comes here again
+    if _is_new_process():
         _after_in_child()
+
+
+def _is_new_process() -> bool:
+    """Whether the parent has forked this process and nothing was done about it yet.
+
+    The first process of a container has the same number as the one that forked it may have.
+    """
+    return os.getpid() != _pid or fork_count() != _fork_count
 
 
 def forbids_threads() -> bool:
@@ -150,9 +160,9 @@ def forked_in_thread() -> bool:
 
 
 def _after_in_child() -> None:
-    global _pid, _forked_in_thread
+    global _pid, _fork_count, _forked_in_thread
     _forked_in_thread |= _forks_in_thread and os.getpid() != _pid
-    _pid = os.getpid()
+    _pid, _fork_count = os.getpid(), fork_count()
     if gate.held_by_another():
         _forget_half_imported()
     gate.renew()
@@ -168,5 +178,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before,
         after_in_parent=gate.open_after_fork,
-        after_in_child=_after_in_child,
+        after_in_child=check_process,
     )

@@ -365,6 +365,18 @@ def _check_overrides(overrides: dict[str, Any]) -> None:
         raise ValueError(f"exporter {overrides['exporter']!r}: expected agent or console")
 
 
+def check_number(name: str, value: object) -> Any:
+    """Return the number that the program gives for the setting `name`, within its bounds.
+
+    Raises ValueError, naming the setting and what is expected, for anything else.
+    """
+    [field] = [field for field in FIELDS if field.name == name]
+    try:
+        return field.parse(str(value))
+    except ValueError as error:
+        raise ValueError(f"{name} {value!r}: expected {error}") from None
+
+
 def _read(field: Field, environ: Mapping[str, str]) -> tuple[Any, str]:
     for name in field.env:
         value = environ.get(name, "")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from fasttrace import _log, _span
-from fasttrace._fork import load
-from fasttrace.config import Config
+from fasttrace._address import changed_agent_url, check_dogstatsd_url
+from fasttrace._fork import check_process, load
+from fasttrace.config import Config, check_number
 from fasttrace.flusher import Flusher
 from fasttrace.provider import DefaultContextProvider
 
@@ -193,7 +194,7 @@ class Tracer(_span.TracerCore):
                 span_type=) in place of plain functions that are wrapped.
 
         Raises:
-            ValueError: an address or `api_version` is not usable.
+            ValueError: an address, a number or `api_version` is not usable. Nothing is changed.
 
         """
         given = dict(locals())
@@ -204,7 +205,7 @@ class Tracer(_span.TracerCore):
             if given[name]:
                 _log.warn(f"configure_{name}", f"Tracer.configure: {name} has no effect here")
         changes = {
-            "agent_url": self._url_from(hostname, port, https, uds_path),
+            "agent_url": changed_agent_url(self._config.agent_url, hostname, port, https, uds_path),
             "dogstatsd_url": dogstatsd_url,
             "api_version": api_version,
             "partial_flush_enabled": partial_flush_enabled,
@@ -216,6 +217,11 @@ class Tracer(_span.TracerCore):
             "stats_enabled": compute_stats_enabled,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
+        for name in changes.keys() & {"partial_flush_min_spans", "sample_rate", "rate_limit"}:
+            changes[name] = check_number(name, changes[name])
+        if dogstatsd_url is not None:
+            changes["dogstatsd_url"] = check_dogstatsd_url(dogstatsd_url)
+        config = self._config.replace(**changes)
         if settings is not None and settings.get("FILTERS") is not None:
             self._filters = list(settings["FILTERS"])
         if trace_processors is not None:
@@ -226,7 +232,7 @@ class Tracer(_span.TracerCore):
             own = not isinstance(context_provider, DefaultContextProvider)
             self._provider = context_provider if own else None
         if changes:
-            self._config = self._config.replace(**changes)
+            self._config = config
             if (
                 "agent_url" in changes or "stats_enabled" in changes
             ):  # what is buffered still goes to the agent it was meant for
@@ -236,23 +242,6 @@ class Tracer(_span.TracerCore):
         else:
             self._apply_hooks()
         self.enabled = True if enabled is None else enabled
-
-    def _url_from(
-        self, hostname: str | None, port: int | None, https: bool | None, uds_path: str | None
-    ) -> str | None:
-        if uds_path is not None:
-            return f"unix://{uds_path}"
-        if hostname is None and port is None and https is None:
-            return None
-        old_scheme, _, rest = self._config.agent_url.partition("://")
-        old_host, _, old_port = rest.partition("/")[0].rpartition(":")
-        if old_scheme == "unix":
-            old_scheme, old_host, old_port = "http", "localhost", "8126"
-        host = hostname or old_host or "localhost"
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
-        scheme = old_scheme if https is None else ("https" if https else "http")
-        return f"{scheme}://{host}:{port or old_port or 8126}"
 
     @property
     def agent_trace_url(self) -> str:
@@ -439,6 +428,7 @@ _runtime_pid = os.getpid()
 def _after_fork(core: Tracer) -> None:
     """Give the tracers of a forked child the new process's identity."""
     global _runtime_id, _runtime_pid
+    check_process()
     if os.getpid() != _runtime_pid:
         _runtime_id, _runtime_pid = _new_runtime_id(), os.getpid()
     core._apply_tags()

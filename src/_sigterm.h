@@ -8,6 +8,23 @@
 #include <signal.h>
 #include <unistd.h>
 
+/* For threads of ours to be started: signals, but for those that mean a crash, are not for them. A
+ * handler in C might end the process there and then, in the middle of the sending. */
+static void ft_signals_off(sigset_t *before)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    sigset_t all;
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigdelset(&all, crashes[i]);
+    pthread_sigmask(SIG_BLOCK, &all, before);
+}
+
+static void ft_signals_back(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static PyThread_type_lock ft_sigterm_told; /* held; given back once, by the handler */
 static pid_t ft_sigterm_pid;               /* the process that has the waiting thread */
 static volatile sig_atomic_t ft_sigterm_came;
@@ -60,12 +77,9 @@ static int ft_sigterm_catch(void)
     return sigaction(SIGTERM, &ours, NULL) == 0;
 }
 
-/* Called by the waiting thread, which handles no signals itself. */
+/* Called by the waiting thread, which handles no signals itself (see thread.pxi). */
 static void ft_sigterm_wait(void)
 {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
     PyThread_acquire_lock(ft_sigterm_told, WAIT_LOCK);
 }
 
@@ -80,6 +94,9 @@ static void ft_sigterm_end(void)
         kill(getpid(), SIGTERM);
 }
 #else
+typedef int sigset_t;
+static void ft_signals_off(sigset_t *before) { *before = 0; }
+static void ft_signals_back(const sigset_t *before) { (void)before; }
 static int ft_sigterm_is_free(void) { return 1; }
 static int ft_sigterm_catch(void) { return 0; }
 static void ft_sigterm_wait(void) {}

@@ -1,6 +1,5 @@
 """Byte writers on a growing C buffer, all inline: the form measured three times faster than methods."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -19,6 +18,10 @@ cdef extern from "_wire.h" nogil:
     unsigned char *wire_put_v04_fixed(unsigned char *p, uint64_t trace_id, uint64_t span_id, uint64_t parent_id,
                                       int64_t start_ns, int64_t duration_ns) noexcept
 
+cdef extern from "_block.h" nogil:
+    void *ft_block_resize(void *old, size_t old_room, size_t room) noexcept
+    void ft_block_free(void *block, size_t room) noexcept
+
 cdef extern from *:
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *s) nogil
     void *PyUnicode_DATA(PyObject *s) nogil
@@ -31,7 +34,7 @@ cdef struct Buffer:
     size_t room              # bytes allocated
 
 cdef inline void buffer_free(Buffer *b) noexcept nogil:
-    PyMem_RawFree(b.data)
+    ft_block_free(b.data, b.room)
     b.data = NULL
     b.used = 0
     b.room = 0
@@ -42,7 +45,7 @@ cdef inline int buffer_grow(Buffer *b, size_t wanted) except -1:
     cdef void *moved
     while room < wanted:
         room += room // 4 if room > (1 << 20) else room
-    moved = PyMem_RawRealloc(b.data, room)
+    moved = ft_block_resize(b.data, b.room, room)
     if moved == NULL:
         raise MemoryError()
     b.data = <unsigned char *>moved
@@ -54,7 +57,7 @@ cdef inline int buffer_trim(Buffer *b, size_t spare) except -1:
     cdef void *moved
     if b.data == NULL:
         return 0
-    moved = PyMem_RawRealloc(b.data, b.used + spare)
+    moved = ft_block_resize(b.data, b.room, b.used + spare)
     if moved == NULL:
         raise MemoryError()
     b.data = <unsigned char *>moved

@@ -225,6 +225,7 @@ cdef class TracerCore:
                 and self.table.interval_ns == table.interval_ns else {}
         if (table is None) != (self.table is None) and self.filling is not None:
             # A payload says of all its chunks whether they were counted.
+            self.filling.close()
             self.full.append(self.filling)
             self.full_bytes += self.filling.size()
             self.filling = None
@@ -265,6 +266,7 @@ cdef class TracerCore:
         self.full_bytes = 0
         self.swaps += 1
         if self.filling is not None:
+            self.filling.forget_strings()
             payloads.append(self.filling)
             self.filling = None
         if payloads:
@@ -339,6 +341,8 @@ cdef class TracerCore:
         if payload.settled or self.waiting_bytes() + payload.size() > self.buffer_max_bytes:
             return False
         self.land(payload)
+        if payload.exports == 0:
+            payload.close()
         self.full.insert(0, payload)
         self.full_bytes += payload.size()
         self.in_flight_count -= payload.unsettled()

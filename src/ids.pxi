@@ -39,8 +39,7 @@ cdef inline uint64_t next_id() noexcept:
 
 def new_id() -> int:
     """A random 64-bit id, never 0."""
-    if ft_fork_count != id_fork_count:
-        seed_ids()
+    note_fork()
     return next_id()
 
 

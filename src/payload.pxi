@@ -147,6 +147,18 @@ cdef class Payload:
         """Spans that are still to be delivered."""
         return self.span_count - self.settled_spans
 
+    cdef int close(self) except -1:
+        """Gives back the room it has for more: it takes no more chunks."""
+        self.forget_strings()
+        buffer_trim(&self.body, 16)
+        buffer_trim(&self.strings, 16)
+        return 0
+
+    cdef void forget_strings(self) noexcept:
+        """Lets go of the strings themselves: their bytes are written."""
+        table_free(&self.table)
+        self.contents = None
+
     cdef int start_strings(self) except -1:
         self.contents = {}
         table_init(&self.table, 256)

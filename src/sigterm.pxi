@@ -1,10 +1,16 @@
-# SIGTERM where the first trace does not end in the main thread, in which alone Python installs handlers.
+# SIGTERM where the first trace does not end in the main thread, in which alone Python installs handlers; SIGTERM and
+# SIGINT where a server written in C handles them.
 
 cdef extern from "_sigterm.h" nogil:
     int ft_sigterm_is_free() noexcept
     int ft_sigterm_catch() noexcept
     void ft_sigterm_wait() noexcept
     void ft_sigterm_end() noexcept
+
+cdef extern from "_stop.h" nogil:
+    int ft_stop_catch() noexcept
+    void ft_stop_wait(double limit_s) noexcept
+    void ft_stop_end() noexcept
 
 cdef extern from "Python.h":
     int Py_AddPendingCall(int (*func)(void *) except -1, void *arg) noexcept
@@ -32,6 +38,28 @@ def wait_for_sigterm() -> None:
 def end_by_sigterm() -> None:
     """Stops catching SIGTERM; if it was caught, the process ends by it now."""
     ft_sigterm_end()
+
+
+def catch_stop() -> bool:
+    """Catches SIGINT and SIGTERM if both have handlers written in C; True if somebody has to `wait_for_stop` now.
+
+    False also if they were caught before in this process.
+    """
+    return ft_stop_catch() != 0
+
+
+def wait_for_stop(double limit_s) -> None:
+    """Waits, in a thread made for it, until one of them has been caught.
+
+    `end_stop` has to follow within `limit_s` seconds, else it happens by itself.
+    """
+    with nogil:
+        ft_stop_wait(limit_s)
+
+
+def end_stop() -> None:
+    """Gives the signals back to the handlers they had; if one was caught, it has its effect now."""
+    ft_stop_end()
 
 
 def call_in_main_thread(func) -> bool:

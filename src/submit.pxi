@@ -241,6 +241,7 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     if FT_LIKELY(core.filling is None):
         core.filling = payload
     else:
+        payload.close()
         core.full.append(payload)
         core.full_bytes += payload.size()
     if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
@@ -286,6 +287,7 @@ cdef bint put_back(TracerCore core, Payload payload, size_t body_used, size_t st
     payload.string_count = string_count
     if payload.trace_count == 0:
         return False
+    payload.close()
     core.full.append(payload)
     core.full_bytes += payload.size()
     return True

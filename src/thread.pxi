@@ -11,6 +11,12 @@ cdef extern from "pythread.h" nogil:
     unsigned long PyThread_get_thread_ident()
     unsigned long PyThread_start_new_thread(void (*func)(void *) noexcept, void *arg)
 
+cdef extern from "_sigterm.h" nogil:
+    ctypedef struct sigset_t:
+        pass
+    void ft_signals_off(sigset_t *before) noexcept
+    void ft_signals_back(const sigset_t *before) noexcept
+
 cdef extern from "Python.h":
     ctypedef int PyGILState_STATE
     PyGILState_STATE PyGILState_Ensure() nogil
@@ -147,11 +153,14 @@ cdef void call_thread_function(void *arg) noexcept with gil:
 def start_native_thread(func) -> None:
     """Runs `func()` in a new thread of the operating system, which never delays interpreter exit.
 
-    Raises RuntimeError if no thread can be started.
+    No signal is handled in it. Raises RuntimeError if no thread can be started.
     """
     cdef unsigned long ident
+    cdef sigset_t before
     Py_INCREF(func)
+    ft_signals_off(&before)
     ident = PyThread_start_new_thread(run_thread, <void *>func)
+    ft_signals_back(&before)
     if ident == <unsigned long>PYTHREAD_INVALID_THREAD_ID:
         Py_DECREF(func)
         raise RuntimeError("can't start a new thread")

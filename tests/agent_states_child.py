@@ -1,8 +1,9 @@
 """The application of the agent state tests, in a process of its own.
 
 Reads one line of JSON from standard input: `mode` ("load", "exit" or "leak"), `resolver`, `config`
-(of the tracer), `load_s` and `traces` (of a leak run). Under load it prints a line when it wants
-the agent to get well, and is told by a line of input that it is. Prints a line of JSON at the end.
+(of the tracer), `load_s`, `traces` (of a leak run) and `exit_traces` (50). Under load it prints a
+line when it wants the agent to get well, and is told by a line of input that it is. Prints a line
+of JSON at the end.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ if order["mode"] == "load":
 elif order["mode"] == "leak":
     run_for_leaks()
 else:
-    for number in range(50):
+    for number in range(order.get("exit_traces", 50)):
         one_trace(f"0-{number}", 0)
 report["longest_finish_s"] = max(longest_s)
 report["end"] = time.monotonic()

@@ -31,6 +31,8 @@ def work(number):
     with tracer.trace("request", resource=number) as span:
         if number.endswith("3"):
             time.sleep(0.05)
+        if number == "slow":
+            time.sleep(20.0)
         with tracer.trace("inner", resource=number):
             pass
     return f"{os.getpid()} {span.trace_id}".encode()
@@ -83,7 +85,7 @@ class Server:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._request("up")
+                self.request("up")
                 return
             except OSError:
                 assert self.process.poll() is None, self.log()
@@ -94,7 +96,8 @@ class Server:
         """What the server has printed."""
         return self.log_path.read_text(errors="replace")
 
-    def _request(self, number: str) -> None:
+    def request(self, number: str) -> None:
+        """Send one request; it has to be answered."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request("GET", f"/?{number}")
@@ -111,7 +114,7 @@ class Server:
         numbers = [str(number) for number in range(self._sent, self._sent + count)]
         self._sent += count
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(self._request, numbers))
+            list(pool.map(self.request, numbers))
 
     def load_during(self, signum: int, count: int) -> None:
         """Send a signal that makes the server replace its workers, and requests all the while."""

@@ -169,6 +169,48 @@ assert tracer.flush(10.0)
     assert names == ["child", "held", "part", "sent before"]
 
 
+def test_threads_begin_at_once_in_a_child(session: Any) -> None:
+    """Where C code forks, the first traces of the child's threads at the same time are all kept."""
+    out = run(
+        """
+        import ctypes
+        real_urandom, slow = os.urandom, False
+        def urandom(size):  # lets other threads run, as the real one does
+            noise = real_urandom(size)
+            if slow:
+                time.sleep(0.2)
+            return noise
+        os.urandom = urandom
+        from fasttrace import tracer
+        tracer.trace("parent").finish()
+        tracer._flusher.stop(10.0)
+        time.sleep(0.05)
+        pid = ctypes.PyDLL(None).fork()
+        if not pid:
+            slow = True
+            barrier = threading.Barrier(8)
+            def work():
+                barrier.wait()
+                for _ in range(10):
+                    tracer.trace("child").finish()
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            print(tracer.stats()["finished"], flush=True)
+            os._exit(0 if tracer.flush(10.0) else 1)
+        reap(pid)
+        """,
+        session.env(DD_TRACE_WRITER_INTERVAL_SECONDS="3600"),
+    )
+    spans = session.spans()
+    assert int(out) == sum(span["name"] == "child" for span in spans) == 80
+    assert len({span["span_id"] for span in spans}) == len(spans) == 81
+    assert len({span["meta"]["runtime-id"] for span in spans if "runtime-id" in span["meta"]}) == 2
+    print(f"first traces of 8 threads in a forked child: {int(out)} of 80 spans kept")
+
+
 def test_exit_after_a_fork_without_hooks(session: Any) -> None:
     """Such a child also sends at its exit, without waiting for a thread that it does not have."""
     run(

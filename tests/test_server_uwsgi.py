@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from agent_process import TestAgent
 from conftest import FULL
-from server_processes import Server, each
+from fault_server import FaultServer, Peer, response
+from reference import decode_payload
+from server_processes import PATIENCE_S, Server, each
 
+#: A worker ends after ten requests, and the next one begins without delay.
+RECYCLED = ["--max-requests", "10", "--min-worker-lifetime", "0", "--forkbomb-delay", "0"]
 #: name -> arguments
 CONFIGURATIONS = {
     "threads": ["--enable-threads", "--threads", "2"],
@@ -18,26 +26,101 @@ CONFIGURATIONS = {
     "no threads of its own": ["--enable-threads"],
     "no threads at all": [],
     "fork hooks": ["--threads", "2", "--py-call-uwsgi-fork-hooks"],
-    # One thread each: with two, on a loaded machine, a trace was once missing; see reliability.md.
-    "recycled": ["--enable-threads", "--max-requests", "10", "--min-worker-lifetime", "0"],
+    "recycled": ["--threads", "2", *RECYCLED],
+    "recycled, one thread": RECYCLED,
 }
+
+
+def uwsgi(*arguments: str) -> list[str]:
+    """The command that runs the application under uWSGI."""
+    program = str(Path(sys.executable).parent / "uwsgi")
+    general = ["--master", "--need-app", "--die-on-term", "--module", "application:wsgi"]
+    return [program, "--http-socket", "127.0.0.1:PORT", *general, *arguments]
 
 
 def serve(name: str, session: Any, directory: Path) -> None:
     """Load, load during a reload by SIGHUP, and a stop."""
     size = 500 if FULL else 30
-    program = Path(sys.executable).parent / "uwsgi"
-    command = [str(program), "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
-    command += ["--need-app", "--die-on-term", "--module", "application:wsgi"]
-    with Server([*command, *CONFIGURATIONS[name]], session, directory) as server:
+    command = uwsgi("--processes", "2", *CONFIGURATIONS[name])
+    with Server(command, session, directory) as server:
         server.load(size)
-        if name == "recycled":
+        if name.startswith("recycled"):
             server.wait_for_other_workers(server.workers())
         server.load_during(signal.SIGHUP, size)
+        _wait_for_new_workers(server)
         server.stop(signal.SIGTERM)
         server.check(f"uWSGI, {name}")
+
+
+def _wait_for_new_workers(server: Server) -> None:
+    """Wait until there is a new worker for each that was recycled.
+
+    A worker that uWSGI's master forks while it handles SIGTERM is never told to end, and the master
+    waits for it for ever, with or without a tracer.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        log = server.log().rpartition("(RE)spawned")[2]
+        if log.count("is done. Seeya!") <= log.count("Respawned uWSGI worker"):
+            return
+        time.sleep(0.02)
+    raise AssertionError(server.log())
 
 
 def test_uwsgi(agent: TestAgent, tmp_path: Path) -> None:
     """Every configuration loses and repeats nothing."""
     each(list(CONFIGURATIONS), serve, agent, tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--threads", "2"]], ids=["one thread", "two threads"])
+def test_stop_while_a_request_runs(session: Any, tmp_path: Path, arguments: list[str]) -> None:
+    """uWSGI ends the worker at once then; what it has answered before arrives all the same."""
+    with Server(uwsgi("--processes", "1", *arguments), session, tmp_path) as server:
+        server.load(10)
+        threading.Thread(target=_send_and_lose, args=(server,), daemon=True).start()
+        time.sleep(0.3)  # that request is under way
+        begin = time.monotonic()
+        server.stop(signal.SIGTERM)
+        took_s = time.monotonic() - begin
+        server.check(f"uWSGI, stopped in {took_s:.2f} s while a request runs")
+
+
+def _send_and_lose(server: Server) -> None:
+    with pytest.raises(OSError):
+        server.request("slow")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_stop_while_a_worker_ends(session: Any, tmp_path: Path, name: str) -> None:
+    """A signal that would end a worker at once does not cut off what it sends at its end."""
+    asked, signalled = threading.Event(), threading.Event()
+
+    def behave(peer: Peer) -> None:
+        while True:
+            refuses = b"request" in peer.read()["body"] and not asked.is_set()
+            if refuses:
+                asked.set()
+                signalled.wait(PATIENCE_S)
+            peer.send(response(503 if refuses else 200))
+
+    with FaultServer(behave) as agent:
+        # The first request is the one that waits for the server to be up.
+        command = uwsgi("--processes", "1", "--max-requests", "4", "--min-worker-lifetime", "0")
+        with Server(command, session, tmp_path, DD_TRACE_AGENT_URL=agent.url) as server:
+            server.load(3)
+            assert asked.wait(PATIENCE_S)
+            (worker,) = server.workers()
+            os.kill(int(worker), getattr(signal, name))
+            time.sleep(0.1)  # the worker is in its handler by now, or its end has been cut off
+            signalled.set()
+            server.load(1)  # the next worker answers it
+            server.stop(signal.SIGTERM)
+        arrived = [
+            span["resource"]
+            for request in agent.requests
+            for trace in decode_payload(request["body"], "v0.4")
+            for span in trace
+            if span["name"] == "request"
+        ]
+    assert sorted(arrived) == sorted(["up", "0", "1", "2"] * 2 + ["3"])  # twice: the refused ones
+    print(f"{name} while a uWSGI worker ends: {len(server.answers)} requests, each arrived")
