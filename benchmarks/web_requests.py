@@ -33,7 +33,7 @@ from compare import machine_line
 
 HERE = Path(__file__).resolve().parent
 FRAMEWORKS = ("flask", "fastapi")
-TRACERS = ("untraced", "fasttrace", "otel", "ddtrace")
+TRACERS = ("untraced", "packages", "fasttrace", "otel", "ddtrace")
 WARM_UP_REQUESTS = 200
 SETTLE_S = 1.5  # in which the traces of a burst leave: all flush once a second
 VERSIONS = (

@@ -1,6 +1,6 @@
 """One instrumented web application in a process: `python web_app.py flask|fastapi TRACER`.
 
-TRACER is untraced, fasttrace, otel or ddtrace. Prints its port and the id of the process that
+TRACER is untraced, packages (instrumented, with no tracer), fasttrace, otel or ddtrace. Prints its port and the id of the process that
 answers. Each request reads three rows from sqlite3 and has one span of the application's own.
 """
 
@@ -124,6 +124,7 @@ if __name__ == "__main__":
     app, tracer = sys.argv[1:]
     started = {
         "untraced": set_up_untraced,
+        "packages": instrument,
         "fasttrace": set_up_fasttrace,
         "otel": set_up_otel,
         "ddtrace": set_up_ddtrace,
