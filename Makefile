@@ -10,7 +10,7 @@ SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-na
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
-  bench-sampling bench-gate debug sanitize memcheck soak portable cross-check clean
+  bench-sampling bench-web bench-gate debug sanitize memcheck soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,9 @@ bench-propagation: .venv-bench/built  ## measure what writing and reading header
 bench-sampling: .venv-bench/built  ## measure what sampling rules cost
 	.venv-bench/bin/python benchmarks/sampling_rules.py $(ARGS)
 
+bench-web: .venv-bench-web/built  ## measure what tracing adds to a request of Flask and of FastAPI
+	.venv-bench-web/bin/python benchmarks/web_requests.py $(ARGS)
+
 bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
 	.venv-bench/bin/python benchmarks/gate.py $(ARGS)
 
@@ -89,10 +92,11 @@ clean:  ## remove everything that was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments: what is installed, and the switches of the build.
-ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-sanitize .venv-portable .venv-soak
+ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-bench-web .venv-sanitize .venv-portable .venv-soak
 .venv/built: WANTED = '.[test-instrumentation]'
 .venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
 .venv-bench/built: WANTED = . -r benchmarks/requirements.txt
+.venv-bench-web/built: WANTED = . -r benchmarks/requirements-web.txt
 .venv-dev/built: WANTED = '.[dev]'
 .venv-soak/built: WANTED = '.[soak]'
 .venv-dev/built: export FASTTRACE_WERROR = 1

@@ -135,8 +135,11 @@ cdef int inject_known(PropagatorCore self, object source, dict headers) except -
     state.is_known = True
     if not (state.id_high | state.id_low) or not span_id:
         return 0
-    if self.out[STYLE_BAGGAGE] and state.baggage is not None and not baggage_text(state, items, &items_n):
-        return 0
+    if self.out[STYLE_BAGGAGE]:
+        if state.baggage is not None and not baggage_text(state, items, &items_n):
+            return 0
+        if FT_UNLIKELY(otel_span_key is not None) and otel_baggage(source) is not None:
+            return 0
     if not (self.out[STYLE_DATADOG] or self.out[STYLE_TRACECONTEXT]):
         return write_known(self, headers, state, span_id, items, items_n)
 

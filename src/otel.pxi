@@ -6,6 +6,7 @@
 
 cdef object otel_span_key = None         # under which a context has its span; None until the face is loaded
 cdef object otel_fallback = None         # says what is active where nothing was attached; mostly None
+cdef object otel_baggage_key = None      # under which it has the baggage
 cdef tuple otel_kinds = ()               # SpanKind members, by their number
 cdef tuple KIND_NAMES = ("internal", "server", "client", "producer", "consumer")
 cdef tuple OTEL_OPERATIONS = ("internal", "server.request", "client.request", "producer", "consumer")
@@ -18,10 +19,11 @@ cdef ft_method general_start = NULL
 cdef ft_method general_start_current = NULL
 
 
-def set_otel(span_key, kinds) -> None:
-    """Tells the core the key of the span in OpenTelemetry's contexts, and the members of SpanKind in order."""
-    global otel_span_key, otel_kinds
+def set_otel(span_key, baggage_key, kinds) -> None:
+    """Tells the core the keys of span and baggage in OpenTelemetry's contexts, and SpanKind's members in order."""
+    global otel_span_key, otel_baggage_key, otel_kinds
     otel_span_key = span_key
+    otel_baggage_key = baggage_key
     otel_kinds = tuple(kinds)
 
 
@@ -38,10 +40,38 @@ def otel_current():
     whether that node is itself what is active.
     """
     item = active_item()
+    cdef AttachNode node = nearest_payload(item)
+    return parent_of_item(item), None if node is None else node.payload, node is item
+
+
+cdef AttachNode nearest_payload(object item):
+    """The nearest node of another API; None if there is none."""
     cdef AttachNode node = nearest_node(item)
     while node is not None and node.payload is None:
         node = nearest_node(node.base)
-    return parent_of_item(item), None if node is None else node.payload, node is item
+    return node
+
+
+def otel_baggage(source):
+    """OpenTelemetry's baggage that goes with a Span or Context of the trace that is active; None: there is none."""
+    cdef AttachNode node = nearest_payload(stored_item())
+    cdef PyObject *found
+    if node is None or not isinstance(node.payload, dict):
+        return None
+    found = PyDict_GetItemWithError(node.payload, otel_baggage_key)
+    if found == NULL or not <object>found:
+        return None
+    active = parent_of_item(active_item())
+    if active is None or state_of(active) is not state_of(source):
+        return None
+    return <object>found
+
+
+cdef TraceState state_of(object source):
+    """The state of a Span's or a Context's trace; None for anything else."""
+    if type(source) is Span:
+        return span_state(<Span>source)
+    return (<Context>source)._state if type(source) is Context else None
 
 
 cdef int otel_kind_number(object kind) noexcept:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry import baggage, context, trace
+from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 from otel import Face, face
 
 from fasttrace import _span
 from fasttrace.opentracer import Tracer as OpenTracingTracer
+from fasttrace.propagation.http import HTTPPropagator
 
 __all__ = ["face"]
 
@@ -100,6 +101,30 @@ def test_baggage_attached_then_a_native_span(face: Face) -> None:
         context.detach(token)
         assert baggage.get_baggage("user") is None
         assert face.native.current_span() is outer
+
+
+def test_native_headers_have_the_baggage_that_is_attached(face: Face) -> None:
+    """HTTPPropagator.inject() writes OpenTelemetry's baggage for spans of the active trace only."""
+
+    def injected(source: Any) -> str | None:
+        headers: dict[str, str] = {}
+        HTTPPropagator.inject(source, headers)
+        return headers.get("baggage")
+
+    with face.native.trace("outer") as outer:
+        outer.context.set_baggage_item("own", "1")
+        token = context.attach(baggage.set_baggage("user", "bo"))
+        assert injected(outer) == injected(outer.context) == "own=1,user=bo"
+        with face.native.trace("inner") as inner:
+            assert injected(inner) == "own=1,user=bo"
+            other = face.tracer.start_span("other", context=Context())
+            assert injected(other) is None
+            given: dict[str, str] = {}
+            propagate.inject(given, trace.set_span_in_context(inner, Context()))
+            assert given["baggage"] == "own=1"
+            other.end()
+        context.detach(token)
+        assert injected(outer) == "own=1"
 
 
 def test_an_attached_context_is_the_current_one(face: Face) -> None:

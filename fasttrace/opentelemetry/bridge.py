@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opentelemetry.baggage import _BAGGAGE_KEY as BAGGAGE_KEY
 from opentelemetry.trace import (
     DEFAULT_TRACE_OPTIONS,
     INVALID_SPAN_CONTEXT,
@@ -27,7 +28,7 @@ _KINDS = tuple(SpanKind)  # by value
 _FLAGS = (TraceFlags(0), TraceFlags(1))
 _NO_STATE = TraceState()
 
-_span.set_otel(SPAN_KEY, _KINDS)
+_span.set_otel(SPAN_KEY, BAGGAGE_KEY, _KINDS)
 
 
 class RemoteSpan(NonRecordingSpan):

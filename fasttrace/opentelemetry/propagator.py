@@ -69,7 +69,9 @@ class Propagator(TextMapPropagator):
         if source is not None:
             self._native.inject(source, headers)
         items = baggage.get_all(context)
-        if items and "baggage" in self._config.propagation_style_inject:
+        # What goes along by itself is that of the current context, not of the one that is given.
+        attached = headers.pop(baggage_style.HEADER, None) is not None
+        if (items or attached) and "baggage" in self._config.propagation_style_inject:
             own = source.context if type(source) is _span.Span else source
             text = baggage_style.encode({**own.get_all_baggage_items(), **items} if own else items)
             if text:

@@ -14,7 +14,7 @@ headers.
 from __future__ import annotations
 
 from fasttrace import _log
-from fasttrace._span import Context, PropagatorCore, Span, decide_context
+from fasttrace._span import Context, PropagatorCore, Span, decide_context, otel_baggage
 from fasttrace.propagation import b3, baggage, carrier, datadog, tracecontext
 from fasttrace.propagation.text import SPAN_ID_MAX, is_printable
 from fasttrace.tracer import tracer as default_tracer
@@ -87,6 +87,9 @@ class Propagator(PropagatorCore):
         if context is None:
             return headers
         items = context.get_all_baggage_items()
+        attached = otel_baggage(source)
+        if attached:
+            items = {**items, **attached}
         if items and "baggage" in styles:
             text = baggage.encode(items)
             if text:

@@ -53,6 +53,16 @@ FILTERS = "2.x runs filters after sampling, 4.x before"
 TOLERANT = "wrong types never cost a trace nor raise into the application"
 
 
+OTEL_NAME = "the operation is named by the intended table: ddtrace compares text with enum members, so only the kind counts"
+OTEL_OPERATION = "operation.name names the operation and is no tag besides"
+OTEL_TIME = "the timestamp of an event is in nanoseconds, as OpenTelemetry says"
+OTEL_OK = "status OK takes an error back and is final, as OpenTelemetry says"
+OTEL_STACK = "the stack begins in the application: no frame of the scope is in it"
+OTEL_BLOCK = "an exception that leaves start_span() is described as in start_as_current_span()"
+OTEL_LINK = "add_link() works"
+OTEL_DETACH = "detach() takes attach() back; ddtrace's does nothing"
+
+
 GENERATOR_ALONE = [
     "case_generators.generator below 0",
     "step0 below case_generators.generator",
@@ -144,6 +154,17 @@ ROWS: list[Row] = [
     Row("generators.generator", "chunk ?", ANY, ABSENT, ITERATION, "2.21"),
     Row("generators.generator", "chunk ?", ABSENT, ANY, ITERATION, "2.21"),
     Row("generators.*generator", "*/parent_id", ANY, ANY, ITERATION, "2.21"),
+    # ---- OpenTelemetry
+    Row("otel.kinds_with_request", "*", lambda v: ".request" in v, ANY, OTEL_NAME),
+    Row("otel.operation_table", "*", lambda v: "." in v, ANY, OTEL_NAME),
+    Row("otel.operation_name", "*/meta/operation.name", ABSENT, "Ordering", OTEL_OPERATION),
+    Row("otel.events", "*/time_unix_nano", 1_700_000_000_000_000_000, ANY, OTEL_TIME),
+    Row("otel.status_ok_last", "*/error", 0, 1, OTEL_OK),
+    Row("otel.status_ok_last", "*/meta/error.message", ABSENT, "bad", OTEL_OK),
+    Row("otel.exception_in_block", "*/meta/error.stack", ANY, ANY, OTEL_STACK),
+    Row("otel.exception_in_span", "*/meta/error.message", "ValueError: boo", "boo", OTEL_BLOCK),
+    Row("otel.add_link", "*/span_links 0/*", ANY, ABSENT, OTEL_LINK),
+    Row("otel.detach", "*/parent_id", "internal", "internal#2", OTEL_DETACH),
     # ---- decisions
     Row("text.long_*", "said/*", ANY, ANY, AT_ONCE, "4.16"),
     Row("text.surrogates", "said/finish", "'no exception'", "'raised RuntimeError'", REPAIRED),

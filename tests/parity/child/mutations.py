@@ -13,6 +13,7 @@ import types
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import opentracer_mutations  # noqa: F401 - registers its own
+import otel_mutations  # noqa: F401 - registers its own
 import payload_mutations  # noqa: F401 - registers its own
 from mutation_registry import behaviour, install, names, wants  # noqa: F401
 
