@@ -64,7 +64,7 @@ _BY_PARAMETERS = (_of_none, _of_one, _of_two, _of_three, _of_four)
 def wrap_exactly(function: Any, start: Callable[[], Span]) -> FunctionType | None:
     """Return a coroutine function that runs `function` in a span and has its parameters.
 
-    None if `function` is no plain coroutine function of at most four parameters without `*` and `/`,
+    None if `function` is no plain coroutine function of at most four parameters, has `*` or `/`,
     or has defaults: they could be changed later, and that would not be seen here.
     """
     if type(function) is not FunctionType or function.__defaults__ is not None:
