@@ -1,7 +1,8 @@
 """One instrumented web application in a process: `python web_app.py flask|fastapi TRACER`.
 
 TRACER is untraced, packages (instrumented, with no tracer), fasttrace, otel or ddtrace. Prints its
-port and the id of the process that answers. Each request reads three rows from sqlite3 and has one span of the application's own.
+port and the id of the process that answers. Each request reads three
+rows from sqlite3 and has one span of the application's own.
 """
 
 from __future__ import annotations
