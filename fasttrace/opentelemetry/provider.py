@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 class Tracer(_span.OtelTracer):
     """What `TracerProvider.get_tracer` returns: an `opentelemetry.trace.Tracer`.
 
-    Its methods are bound once and kept in slots, which `tracer.start_span(...)` finds sooner.
-
     Args:
         core: the native tracer whose spans it starts.
 
     """
 
-    __slots__ = ("start_as_current_span", "start_span")
-
-    def __init__(self, core: NativeTracer) -> None:
-        super().__init__(core)
-        for name in self.__slots__:
-            setattr(self, name, getattr(super(), name))
+    __slots__ = ()
 
 
 class Resource:
