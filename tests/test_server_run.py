@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from agent_process import free_ports
 from inner_pytest import ROOT
-from run_command import PATH, RUN
+from run_command import PATH, RUN, at_once
 from server_processes import PATIENCE_S
 
 from fasttrace.tree import draw
@@ -126,13 +126,17 @@ def with_and_without(
 
     start: what comes before the command without fasttrace-run.
     """
-    found = []
-    for name, words in (("without", [*start, *command]), ("with", [*RUN, *command])):
+    found: dict[str, Any] = {}
+
+    def serve(way: tuple[str, list[str]]) -> None:
+        name, words = way
         with Server(words, environment(session, **env or {}), cwd, tmp_path / name) as server:
             answers = use(server)
             code = server.stop()
-            found.append((answers, code, masked(server.printed(), server.port)))
-    assert found[0] == found[1]
+            found[name] = (answers, code, masked(server.printed(), server.port))
+
+    at_once(serve, [("without", [*start, *command]), ("with", [*RUN, *command])])
+    assert found["without"] == found["with"]
     return list(session.spans())
 
 
