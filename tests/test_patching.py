@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from inner_pytest import ROOT
-from run_command import RUN, environment, run
+from run_command import RUN, at_once, environment, run
 
 from fasttrace import _instrumentor_names as names
 from fasttrace.config import FIELDS
@@ -74,7 +74,7 @@ def test_patch_traces_what_it_names(tmp_path: Path) -> None:
         fasttrace.patch(requests=True, futures=True, sqlite3=False)
         import sys
         assert "requests" not in sys.modules
-        report("requests", "flask", "sqlite3")
+        report("requests", "flask", "sqlite3", "concurrent.futures.thread")
     """
     assert report(code, tmp_path) == (["requests", "threading"], "")
 
@@ -165,7 +165,7 @@ def test_patch_says_what_it_cannot_do(library: str, error: str, said: str, tmp_p
 ALL = """
     import fasttrace
     fasttrace.patch_all(%s)
-    report("flask", "requests", "sqlite3", "urllib.request")
+    report("flask", "requests", "sqlite3", "urllib.request", "concurrent.futures.thread")
 """
 
 
@@ -197,7 +197,7 @@ def test_variables_that_leave_one_out(
     """ddtrace's and OpenTelemetry's variables are honoured by fasttrace.auto."""
     code = """
         import fasttrace.auto
-        report("flask", "requests", "sqlite3", "urllib.request")
+        report("flask", "requests", "sqlite3", "urllib.request", "concurrent.futures.thread")
     """
     everything, _ = report(code, tmp_path)
     assert "flask" in everything
@@ -231,6 +231,73 @@ def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
     assert "click" in report(code, tmp_path, DD_PATCH_MODULES="click:true")[0]
     code = "import fasttrace; fasttrace.patch(click=True); report('click')"
     assert report(code, tmp_path) == (["click"], "")
+
+
+def test_logging_of_opentelemetry(tmp_path: Path) -> None:
+    """Its own attributes on log records come if OpenTelemetry's variable asks for them."""
+    code = """
+        import fasttrace.auto, logging
+        record = logging.getLogger("x").makeRecord("x", 20, "", 0, "m", (), None)
+        print(json.dumps([hasattr(record, "otelTraceID"), hasattr(record, "dd.trace_id")]))
+    """
+    assert report(code, tmp_path) == ([False, True], "")
+    assert report(code, tmp_path, OTEL_PYTHON_LOG_CORRELATION="true") == ([True, True], "")
+
+
+def test_threads(tmp_path: Path) -> None:
+    """What a thread is started for, directly, by a pool, a timer or a subclass, has the parent."""
+    code = """
+        import fasttrace.auto, threading
+        from fasttrace import tracer
+        from fasttrace.testing import capture
+        def work():
+            with tracer.trace("work"):
+                pass
+        class Own(threading.Thread):
+            def start(self):
+                super().start()
+        found = []
+        def by_thread(): threading.Thread(target=work).start()
+        def by_timer(): threading.Timer(0, work).start()
+        def by_subclass(): Own(target=work).start()
+        def by_pool():
+            from concurrent.futures import ThreadPoolExecutor
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(work)
+        with capture() as spans:
+            for start in ORDER:
+                before = threading.enumerate()
+                with tracer.trace("start") as span:
+                    start()
+                    for thread in threading.enumerate():
+                        if thread not in before:
+                            thread.join()
+                (work_span,) = [one for one in spans if one.name == "work"][len(found):]
+                found.append(work_span.parent_id == span.span_id)
+        print(json.dumps([found, threading.Thread.start.__name__]))
+    """
+    names = ["by_pool", "by_thread", "by_timer", "by_subclass"]
+    orders = [names[number:] + names[:number] for number in range(len(names))]
+
+    def check(order: list[str]) -> None:
+        directory = tmp_path / order[0]
+        directory.mkdir()
+        ordered = code.replace("ORDER", ", ".join(order))
+        assert report(ordered, directory) == ([[True] * 4, "start"], "")
+
+    at_once(check, orders)
+
+
+def test_what_a_start_loads(tmp_path: Path) -> None:
+    """A program that uses nothing pays for no instrumentation, and for OpenTelemetry's API neither."""
+    code = "import sys; print(*sys.modules)"
+    loaded = set(run(*RUN, "-c", code, cwd=tmp_path).stdout.split())
+    bare = set(run(sys.executable, "-c", code, cwd=tmp_path).stdout.split())
+    dear = ("opentelemetry.trace", "opentelemetry.context", "wrapt", "asyncio", "ssl", "requests")
+    assert [name for name in dear if name in loaded] == []
+    assert "fasttrace.tracer" in loaded
+    assert len(loaded - bare) < 160
+    print(len(loaded - bare), sorted(loaded - bare))
 
 
 def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
