@@ -205,7 +205,7 @@ def _before_django_setup(point: EntryPoint) -> None:
 
 
 def _before_first_thread(point: EntryPoint) -> None:
-    """Start the instrumentor of threads when the first one is started, or a pool is imported.
+    """Start the instrumentor of threads, and of pools of them, when the first one is started.
 
     `threading` is imported in every process, and most of them start none.
     """
@@ -229,7 +229,6 @@ def _before_first_thread(point: EntryPoint) -> None:
         return thread.start(self)
 
     thread.start = start
-    when_imported("concurrent.futures.thread", lambda module: begin())
 
 
 def _start(point: EntryPoint, raise_errors: bool) -> None:

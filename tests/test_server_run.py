@@ -186,7 +186,7 @@ ORDER_IN_FLASK = [
 
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None:
-    """A request, what it asks another worker, and its SQL are one trace, under gevent too."""
+    """A request, what it asks another worker, and its SQL are one trace, gevent or not."""
     command = [*gunicorn(tmp_path, "flask_shop:app"), "--worker-class", worker]
     spans = with_and_without(
         [sys.executable], command, session, EXAMPLES, tmp_path, lambda s: s.ask("/order/bread")
