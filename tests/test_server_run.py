@@ -197,11 +197,13 @@ def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None
     assert len(processes) == 2 or worker == "gevent"  # one of its workers can answer itself
 
 
-def test_flask_under_uwsgi(session: Any, tmp_path: Path) -> None:
-    """`--import fasttrace.auto` is enough, where the application is loaded before the forks."""
+@pytest.mark.parametrize("way", ["import", "run"])
+def test_flask_under_uwsgi(way: str, session: Any, tmp_path: Path) -> None:
+    """`--import fasttrace.auto` is enough, and so is fasttrace-run, where uWSGI forks in C."""
     program = str(Path(sys.executable).parent / "uwsgi")
     command = [program, "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
-    command += ["--need-app", "--die-on-term", "--enable-threads", "--import", "fasttrace.auto"]
+    command += ["--need-app", "--die-on-term", "--enable-threads"]
+    command = [*command, "--import", "fasttrace.auto"] if way == "import" else [*RUN, *command]
     command += ["--module", "flask_shop:app"]
     env = environment(session, DD_TRACE_WRITER_INTERVAL_SECONDS="0.05")
     with Server(command, env, EXAMPLES, tmp_path / "log") as server:
