@@ -10,7 +10,8 @@ SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-na
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
-  bench-sampling bench-web bench-gate debug sanitize memcheck soak portable cross-check clean
+  bench-encoders bench-memory bench-delivered bench-profiles bench-sampling bench-web bench-gate debug \
+  sanitize memcheck soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +45,18 @@ bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPytho
 
 bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the native API and ddtrace 2.21 in turns
 	.venv-bench/bin/python benchmarks/bench_opentracing.py $(ARGS)
+
+bench-encoders: .venv-bench/built  ## measure what encoding alone costs, with ddtrace's and general encoders
+	.venv-bench/bin/python benchmarks/encoders.py $(ARGS)
+
+bench-memory: .venv-bench/built  ## measure the memory of a finished span, with its peers
+	.venv-bench/bin/python benchmarks/memory.py $(ARGS)
+
+bench-delivered: .venv-bench/built  ## measure a span with its sending, all threads, with its peers
+	.venv-bench/bin/python benchmarks/delivered.py $(ARGS)
+
+bench-profiles: .venv-bench/built  ## measure what a configuration as in production adds to a span
+	.venv-bench/bin/python benchmarks/profiles.py $(ARGS)
 
 bench-propagation: .venv-bench/built  ## measure what writing and reading headers costs, with its peers
 	.venv-bench/bin/python benchmarks/propagation.py $(ARGS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 from scenarios import BY_NAME, SCENARIOS
@@ -13,6 +15,8 @@ Bursts = dict[str, dict[str, list[float]]]
 
 OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic "}
 """The peers that are ours, and how their column "x floor" begins."""
+FLOOR_KEYS = {"fasttrace": "x_floor_max", "fasttrace-monotonic": "x_floor_max_monotonic"}
+"""The ceiling on that column, in ceilings.json."""
 RESTLESS = 1.25
 """A median this much above the minimum means that the machine was busy with something else."""
 MARK_BEGIN, MARK_END = "<!-- results -->", "<!-- end of results -->"
@@ -102,12 +106,12 @@ def verdicts(runs: list[Bursts], ceilings: dict[str, dict[str, float]]) -> list[
         if not limits.keys() - {"ir_max"}:
             continue  # for gate.py
         scenario = BY_NAME[name]
-        if "x_floor_max" in limits:
-            got = ratio(runs, "fasttrace", name, "floor", scenario.floor_scenario)
-            limit = limits["x_floor_max"]
-            found.append(
-                (got <= limit, f"{scenario.title}: {got:.2f} x floor, at most {limit:.2f}")
-            )
+        for ours, key in FLOOR_KEYS.items():
+            if key in limits:
+                got = ratio(runs, ours, name, "floor", scenario.floor_scenario)
+                limit = limits[key]
+                claim = f"{OURS[ours]}{got:.2f} x floor, at most {limit:.2f}"
+                found.append((got <= limit, f"{scenario.title}: {claim}"))
         for peer, key in PEERS.items():
             if key in limits:
                 got = ratio(runs, peer, name, "fasttrace", name)
@@ -150,16 +154,33 @@ def text(runs: list[Bursts], meta: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_into(document: str, body: str) -> str:
-    """`document` with what stands between its two marks replaced by `body`.
+def put_into(document: str, body: str, name: str = "") -> str:
+    """`document` with what stands between the two marks of that name replaced by `body`.
 
     Raises ValueError if the marks are missing.
     """
-    begin, found, rest = document.partition(MARK_BEGIN)
+    mark = MARK_BEGIN.replace("results", f"results: {name}") if name else MARK_BEGIN
+    begin, found, rest = document.partition(mark)
     _, found_end, end = rest.partition(MARK_END)
     if not found or not found_end:
-        raise ValueError(f"the document has no lines {MARK_BEGIN} and {MARK_END}")
-    return f"{begin}{MARK_BEGIN}\n\n{body}\n\n{MARK_END}{end}"
+        raise ValueError(f"the document has no lines {mark} and {MARK_END}")
+    return f"{begin}{mark}\n\n{body}\n\n{MARK_END}{end}"
+
+
+def save(arguments: Any, name: str, result: str, raw: Any) -> None:
+    """Do what `--document` and `--json` ask for: the result into its place, the raw figures aside."""
+    if arguments.document:
+        document = Path(arguments.document)
+        document.write_text(put_into(document.read_text(), result, name))
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(raw, indent=1) + "\n")
+
+
+def print_verdicts(found: list[tuple[bool, str]], check: bool) -> int:
+    """Print a line per (met, sentence); return the exit code, 0 unless `check` and one is missed."""
+    for met, sentence in found:
+        print(f"{'ok    ' if met else 'MISSED'}  {sentence}")
+    return int(check and not all(met for met, _ in found))
 
 
 def as_json(runs: list[Bursts], meta: dict[str, Any]) -> dict[str, Any]:
