@@ -66,7 +66,7 @@ VARIANTS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     },
     "otel_face": {"fasttrace": ("otel_face", {})},
 }
-"""Scenarios that need a process of their own: variant -> the peer's adapter -> adapter, variables."""
+"""Processes that some scenarios need: variant -> adapter of the peer -> adapter, variables."""
 
 
 class Worker:

@@ -1,8 +1,8 @@
 """What a span costs in all, sending included: processor time of all threads, per span.
 
-Ten-span tagged traces, sent to a sink on the loopback interface that counts them. Every tracer is in
-a process of its own and sends as it does by default, but is also made to after every so many spans,
-as its timer would in a service that makes them in a second. The sink's own time is not counted.
+Ten-span tagged traces, sent to a sink on the loopback interface that counts them. Every tracer is
+in a process of its own and sends as it does by default, but is also made to after every so many
+spans, as its timer would in a service that makes them in a second. The sink's time is not counted.
 
     python benchmarks/delivered.py              about a minute
     python benchmarks/delivered.py --check      exit code 1 if a bar is missed
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time

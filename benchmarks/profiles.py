@@ -1,9 +1,9 @@
 """What a configuration as in production adds to a span, over a tracer that nobody configured.
 
-*bare* has no variable set. *production* has DD_SERVICE, DD_ENV, DD_VERSION, two DD_TAGS, a sampling
-rule and health metrics, and every trace has a caller in another process. One process of each, and of
-the CPython floor, take turns as in compare.py. The cost of one more child is the difference of
-traces of 20 and of 10 spans, divided by ten: what the root costs is not in it.
+*bare* has no variable set. *production* has DD_SERVICE, DD_ENV, DD_VERSION, two DD_TAGS, a
+sampling rule and health metrics, and every trace has a caller in another process. One process of
+each, and of the CPython floor, take turns as in compare.py. The cost of one more child is the
+difference of traces of 20 and of 10 spans, divided by ten: what the root costs is not in it.
 
     python benchmarks/profiles.py              five runs, about twenty seconds
     python benchmarks/profiles.py --check      exit code 1 if a child costs 0.10 floor more
@@ -12,7 +12,6 @@ traces of 20 and of 10 spans, divided by ten: what the root costs is not in it.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 

@@ -168,7 +168,7 @@ def put_into(document: str, body: str, name: str = "") -> str:
 
 
 def save(arguments: Any, name: str, result: str, raw: Any) -> None:
-    """Do what `--document` and `--json` ask for: the result into its place, the raw figures aside."""
+    """Do what `--document` and `--json` ask for: the result in its place, the raw figures."""
     if arguments.document:
         document = Path(arguments.document)
         document.write_text(put_into(document.read_text(), result, name))
@@ -177,7 +177,7 @@ def save(arguments: Any, name: str, result: str, raw: Any) -> None:
 
 
 def print_verdicts(found: list[tuple[bool, str]], check: bool) -> int:
-    """Print a line per (met, sentence); return the exit code, 0 unless `check` and one is missed."""
+    """Print a line per (met, sentence); return 1 if `check` and one of them is missed."""
     for met, sentence in found:
         print(f"{'ok    ' if met else 'MISSED'}  {sentence}")
     return int(check and not all(met for met, _ in found))
