@@ -112,9 +112,7 @@ def main() -> int:
     report.save(arguments, "threads", result, figures)
     print()
     claim = f"1, 4 and 16 threads: within {spreads['fasttrace']:.2f} times, at most {SPREAD_MAX}"
-    return report.print_verdicts(
-        [(spreads["fasttrace"] <= SPREAD_MAX, claim)], arguments.check
-    )
+    return report.print_verdicts([(spreads["fasttrace"] <= SPREAD_MAX, claim)], arguments.check)
 
 
 if __name__ == "__main__":
