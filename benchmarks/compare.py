@@ -198,7 +198,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--python", default=sys.executable, help="interpreter for fasttrace and the floor")
     add("--peers-python", default=sys.executable, help="interpreter for the other peers")
     add("--document", metavar="FILE", help="put the result between the marks in this file")
+    add("--mark", metavar="NAME", default="", help="the name of those marks")
     add("--json", metavar="FILE", help="write raw bursts and summaries")
+    add("--summary", metavar="FILE", help="write summaries without the bursts")
     add(
         "--check",
         nargs="?",
@@ -257,16 +259,17 @@ def main() -> int:
     print(result)
     if arguments.document:
         document = Path(arguments.document)
-        document.write_text(report.put_into(document.read_text(), result))
+        document.write_text(report.put_into(document.read_text(), result, arguments.mark))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(report.as_json(runs, meta), indent=1) + "\n")
+    if arguments.summary:
+        raw = report.as_json(runs, meta, bursts=False)
+        Path(arguments.summary).write_text(json.dumps(raw, indent=1) + "\n")
     if not arguments.check:
         return 0
     print()
     verdicts = report.verdicts(runs, json.loads(Path(arguments.check).read_text()))
-    for met, sentence in verdicts:
-        print(f"{'ok    ' if met else 'MISSED'}  {sentence}")
-    return 0 if all(met for met, _ in verdicts) else 1
+    return report.print_verdicts(verdicts, True)
 
 
 if __name__ == "__main__":

@@ -183,16 +183,18 @@ def print_verdicts(found: list[tuple[bool, str]], check: bool) -> int:
     return int(check and not all(met for met, _ in found))
 
 
-def as_json(runs: list[Bursts], meta: dict[str, Any]) -> dict[str, Any]:
-    """Everything that was measured, for `--json`: the raw bursts and their summaries."""
+def as_json(runs: list[Bursts], meta: dict[str, Any], bursts: bool = True) -> dict[str, Any]:
+    """Everything that was measured, for `--json`: summaries and, if wanted, the raw bursts."""
+
+    def described(costs: list[float]) -> dict[str, Any]:
+        short = {key: round(value, 1) for key, value in summary(costs).items()}
+        return {**short, "bursts": [round(cost, 1) for cost in costs]} if bursts else short
+
     return {
         "meta": meta,
         "runs": [
             {
-                peer: {
-                    name: {**summary(bursts), "bursts": [round(burst, 1) for burst in bursts]}
-                    for name, bursts in by_scenario.items()
-                }
+                peer: {name: described(costs) for name, costs in by_scenario.items()}
                 for peer, by_scenario in run.items()
             }
             for run in runs
