@@ -1,8 +1,8 @@
 """One instrumented web application in a process: `python web_app.py flask|fastapi TRACER`.
 
-TRACER is untraced, packages (instrumented, with no tracer), fasttrace, otel or ddtrace. Prints its
-port and the id of the process that answers. Each request reads three
-rows from sqlite3 and has one span of the application's own.
+TRACER is untraced, packages (OpenTelemetry's instrumentation with no tracer), fasttrace, otel or
+ddtrace. Prints its port and the id of the process that answers. Each request reads three rows from
+sqlite3 and has one span of the application's own.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ def run_flask(span: Any) -> None:
     import logging
 
     import flask
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # one connection for a burst, as uvicorn has
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = flask.Flask("shop")
     connection = make_connection()
