@@ -4,7 +4,7 @@ One benchmark after the other, since each wants the machine for itself. A benchm
 bar does not stop the others; what was missed is printed at the end, and gives exit code 1.
 
     python benchmarks/everything.py
-    python benchmarks/everything.py --also "Debian 12=.venv-bench-debian/bin/python"
+    python benchmarks/everything.py --also debian=.venv-bench-debian/bin/python
     python benchmarks/everything.py --only encoders --only memory
 
 Figures go between the marks of docs/performance.md and, unrounded, to benchmarks/results/.
@@ -13,14 +13,19 @@ Figures go between the marks of docs/performance.md and, unrounded, to benchmark
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import report
+
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parent / "docs" / "performance.md"
 RESULTS = HERE / "results"
+README = HERE.parent / "README.md"
 STEPS: dict[str, list[str]] = {
     "compare": ["compare.py", "--check"],
     "profiles": ["profiles.py", "--check"],
@@ -34,6 +39,21 @@ STEPS: dict[str, list[str]] = {
     "import": ["bench_import.py", "--check"],
     "gate": ["gate.py"],
 }
+
+
+def write_introduction() -> None:
+    """Put the three figures of a child, and where they come from, into the README."""
+    result = json.loads((RESULTS / "compare.json").read_text())
+    costs = [
+        report.median_minimum(result["runs"], peer, "child10")
+        for peer in ("fasttrace", "ddtrace", "otel")
+    ]
+    figures = iter([f"{cost:,.0f} ns" for cost in costs])
+    text = README.read_text()
+    head, install, rest = text.partition("## Install")
+    head = re.sub(r"[\d,]+ ns", lambda _: next(figures), head)
+    head = re.sub(r"\d{4}-\d\d-\d\d(?=; `make bench)", result["meta"]["date"], head)
+    README.write_text(head + install + rest)
 
 
 def step(name: str, command: list[str], document: bool = True) -> list[str]:
@@ -84,6 +104,8 @@ def main() -> int:
             line += ["--python", python, "--peers-python", python, "--mark", f"compare {mark}"]
             line += ["--summary", str(RESULTS / f"compare-{mark}.json")]
             missed += step(f"compare under {mark}", line)
+    if (RESULTS / "compare.json").exists():
+        write_introduction()
     print("\n".join(missed) if missed else "nothing was missed")
     return int(bool(missed))
 

@@ -40,6 +40,11 @@ def minimum(runs: list[Bursts], peer: str, scenario: str) -> float:
     return statistics.median(minima) if minima else math.nan
 
 
+def median_minimum(runs: list[dict[str, Any]], peer: str, scenario: str) -> float:
+    """As `minimum`, of runs as `as_json` writes them."""
+    return statistics.median(run[peer][scenario]["min"] for run in runs)
+
+
 def ratio(
     runs: list[Bursts], peer: str, scenario: str, over: str, over_scenario: str | None
 ) -> float:
