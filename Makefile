@@ -88,8 +88,8 @@ bench-sampling: .venv-bench/built  ## measure what sampling rules cost
 bench-web: .venv-bench-web/built  ## measure what tracing adds to a request of Flask and of FastAPI
 	.venv-bench-web/bin/python benchmarks/web_requests.py $(ARGS)
 
-bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
-	.venv-bench/bin/python benchmarks/gate.py $(ARGS)
+bench-gate: .venv/built  ## fail if a span costs more instructions than it may (needs valgrind)
+	.venv/bin/python benchmarks/gate.py $(ARGS)
 
 debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace

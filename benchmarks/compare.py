@@ -54,9 +54,11 @@ PEERS = (
     Peer("fasttrace-monotonic", "fasttrace", {"FASTTRACE_TSC": "0"}),
     Peer("ddtrace", "ddtrace", QUIET_DDTRACE),
     Peer("otel", "otel", {}),
+    Peer("sentry", "sentry", {}),
+    Peer("elastic", "elastic", {}),
 )
 OURS = ("floor", "fasttrace", "fasttrace-monotonic")
-DEFAULT_PEERS = ",".join(peer.name for peer in PEERS)
+DEFAULT_PEERS = "floor,fasttrace,fasttrace-monotonic,ddtrace,otel"
 REJECTING = [{"name": "noise.*", "sample_rate": 0}]
 VARIANTS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     # ddtrace has no rule that discards; the nearest is one that rejects.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,8 +27,13 @@ HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parent / "docs" / "performance.md"
 RESULTS = HERE / "results"
 README = HERE.parent / "README.md"
+QUIET_LOAD = 0.5
 STEPS: dict[str, list[str]] = {
     "compare": ["compare.py", "--check"],
+    "compare others": [
+        *("compare.py", "--runs", "3", "--rounds", "15"),
+        *("--peers", "floor,fasttrace,sentry,elastic"),
+    ],
     "profiles": ["profiles.py", "--check"],
     "encoders": ["encoders.py", "--check"],
     "delivered": ["delivered.py", "--check"],
@@ -39,6 +45,17 @@ STEPS: dict[str, list[str]] = {
     "import": ["bench_import.py", "--check"],
     "gate": ["gate.py"],
 }
+
+
+def write_when() -> None:
+    """Say when, from which commit, and on how busy a machine this was measured."""
+    load = os.getloadavg()[0]
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    commit = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip() or "?"
+    text = f"Measured {time.strftime('%Y-%m-%d')} from commit {commit}; load average {load:.1f}"
+    if load > QUIET_LOAD:
+        text += ": the machine was busy with other work, and the figures are preliminary"
+    DOCUMENT.write_text(report.put_into(DOCUMENT.read_text(), f"{text}.", "when"))
 
 
 def write_introduction() -> None:
@@ -87,20 +104,21 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
+    write_when()
     missed: list[str] = []
     for name, command in STEPS.items():
         if arguments.only and name not in arguments.only:
             continue
         line = [sys.executable, str(HERE / command[0]), *command[1:]]
-        if name == "compare":
-            line += ["--mark", name, "--summary", str(RESULTS / "compare.json")]
+        if name.startswith("compare"):
+            line += ["--mark", name, "--summary", str(RESULTS / f"{name.replace(' ', '-')}.json")]
         elif name != "gate":
             line += ["--json", str(RESULTS / f"{name}.json")]
         missed += step(name, line, name != "gate")
     if not arguments.only or "also" in arguments.only:
         for also in arguments.also:
             mark, _, python = also.partition("=")
-            line = [sys.executable, str(HERE / "compare.py"), "--check", "--runs", "3"]
+            line = [sys.executable, str(HERE / "compare.py"), "--runs", "3"]
             line += ["--python", python, "--peers-python", python, "--mark", f"compare {mark}"]
             line += ["--summary", str(RESULTS / f"compare-{mark}.json")]
             missed += step(f"compare under {mark}", line)

@@ -20,7 +20,12 @@ FLOOR_KEYS = {"fasttrace": "x_floor_max", "fasttrace-monotonic": "x_floor_max_mo
 RESTLESS = 1.25
 """A median this much above the minimum means that the machine was busy with something else."""
 MARK_BEGIN, MARK_END = "<!-- results -->", "<!-- end of results -->"
-PEERS = {"ddtrace": "ddtrace_min", "otel": "otel_min"}
+PEERS = {
+    "ddtrace": "ddtrace_min",
+    "otel": "otel_min",
+    "sentry": "sentry_min",
+    "elastic": "elastic_min",
+}
 """Peers that get a "times cheaper" column, and the ceiling key that goes with it."""
 
 

@@ -24,6 +24,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def summarize(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def plot(summaries: dict[str, dict[str, dict[str, float]]], file: str, note: str) -> None:
-    """Bars: the processor time that tracing adds to a request, and the p99 latency."""
+    """Bars: the processor time that tracing adds to a request, and how long one takes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -222,7 +223,7 @@ def plot(summaries: dict[str, dict[str, dict[str, float]]], file: str, note: str
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 2.9), layout="constrained")
     panels = (
         ("cpu_us", "processor time per request, us"),
-        ("p99_us", "latency of one in a hundred, us"),
+        ("p50_us", "time of a request alone, median, us"),
     )
     for axis, (key, title) in zip(axes, panels, strict=True):
         labels, values, colors = [], [], []
@@ -239,7 +240,7 @@ def plot(summaries: dict[str, dict[str, dict[str, float]]], file: str, note: str
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0.15)
     axes[1].set_yticklabels([])
-    figure.supxlabel(note, fontsize=7)
+    figure.supxlabel(textwrap.fill(note, 150), fontsize=7)
     figure.savefig(file, metadata={"Date": None})
 
 
