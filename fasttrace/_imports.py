@@ -52,6 +52,21 @@ def _call(call: Callback, module: ModuleType, name: str) -> None:
         _log.warn(f"imported {name}", f"after import of {name}: {type(error).__name__}: {error}")
 
 
+class Deferred:
+    """Has those who wait for what is imported inside of a `with` called at its end."""
+
+    def __enter__(self) -> list[str]:
+        me = get_ident()
+        self._outermost = me not in _complete
+        return _complete.setdefault(me, [])
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._outermost:
+            for name in _complete.pop(get_ident(), ()):
+                for call in _waiting.pop(name, ()):
+                    _call(call, sys.modules[name], name)  # some put another object in their place
+
+
 class _Finder:
     """Finds the modules that are waited for, by asking the finders behind it."""
 
@@ -108,19 +123,9 @@ class _Loader:
             module.__loader__ = loader
         except AttributeError:
             pass  # not every object in sys.modules is a module
-        me = get_ident()
-        outermost = me not in _complete
-        complete = _complete.setdefault(me, [])
-        try:
+        with Deferred() as complete:
             loader.exec_module(module)
             complete.append(module.__name__ if spec is None else spec.name)
-        finally:
-            if outermost:
-                del _complete[me]
-                for name in complete:
-                    for call in _waiting.pop(name, ()):
-                        # Some put another object in the place of the module.
-                        _call(call, sys.modules.get(name, module), name)
 
 
 _finder: Any = _Finder()

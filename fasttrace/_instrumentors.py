@@ -10,12 +10,13 @@ distribution of OpenTelemetry's SDK is not run, as it would set up another one.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
 from fasttrace import _log
 from fasttrace._fork import gate, load
-from fasttrace._imports import when_imported
+from fasttrace._imports import Deferred, when_imported
 from fasttrace._instrumentor_names import (
     KNOWN,
     OFF_BY_DEFAULT,
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 INSTALL = "install it with `pip install fasttrace[run]`"
 _GROUP = "opentelemetry_instrumentor"
 
-#: What every instrumentor imports. Loaded before any library is waited for: wrapt imports asyncio,
-#: whose instrumentor would be started with half of wrapt.
+#: What every instrumentor imports.
 _MACHINERY = (
     "wrapt",
     "opentelemetry.instrumentation.instrumentor",
@@ -45,6 +45,10 @@ _MACHINERY = (
 
 _wanted: set[str] = set()  # entry points that are started or wait for their library
 _ready = False  # the provider is set
+_fresh = False  # nobody has used OpenTelemetry's current context
+_LOG_IDS, _LOG_HANDLER = "OTEL_PYTHON_LOG_CORRELATION", "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"
+#: The parts of OpenTelemetry's API that a program may import first.
+_API = tuple(f"opentelemetry.{name}" for name in ("context", "trace", "propagate", "baggage"))
 
 
 class NotInstalledError(ImportError):
@@ -98,17 +102,34 @@ def disabled(name: str) -> str:
     return off
 
 
+def prepare() -> None:
+    """Have `set_up` called at once if OpenTelemetry's API is in use, else when it is imported."""
+    global _fresh
+    if _ready:
+        return
+    if any(name in sys.modules for name in _API):
+        set_up()
+    elif not _fresh:
+        _fresh = True
+        for name in _API:
+            when_imported(name, lambda module: set_up())
+
+
 def set_up() -> None:
     """Make OpenTelemetry's global provider and context those of `fasttrace.tracer`."""
     global _ready
     if _ready:
         return
     _ready = True
-    fresh = "opentelemetry.context" not in sys.modules
-    for name in _MACHINERY:
-        load(name)
+    with Deferred():  # wrapt imports asyncio, whose instrumentor needs all of wrapt
+        for name in _MACHINERY:
+            load(name)
+        _set_up()
+
+
+def _set_up() -> None:
     context, trace = load("opentelemetry.context"), load("opentelemetry.trace")
-    if fresh:  # nobody has attached anything to the one that it made
+    if _fresh:
         context._RUNTIME_CONTEXT = load("fasttrace._otel_context").RuntimeContext()
     provider = load("fasttrace.opentelemetry").TracerProvider
     current = trace._TRACER_PROVIDER
@@ -130,8 +151,10 @@ def want(points: Iterable[EntryPoint], raise_errors: bool = False) -> None:
     for point in points:
         if point.value in _wanted:
             continue
-        _wanted.add(point.value)
         name = normalised(point.name)
+        if name == "logging" and not {_LOG_IDS, _LOG_HANDLER} & set(os.environ):
+            continue  # `fasttrace.logs` does it, for less
+        _wanted.add(point.value)
         modules = KNOWN.get(name, ((), ""))[0]
         if any(module in sys.modules for module in modules) or not modules:
             _begin(point, raise_errors)
@@ -150,8 +173,11 @@ def _beginner(point: EntryPoint) -> Any:
 
 
 def _begin(point: EntryPoint, raise_errors: bool) -> None:
-    if normalised(point.name) == "django":
+    name = normalised(point.name)
+    if name == "django":
         _before_django_setup(point)
+    elif name == "threading":
+        _before_first_thread(point)
     else:
         _start(point, raise_errors)
 
@@ -178,17 +204,45 @@ def _before_django_setup(point: EntryPoint) -> None:
     django.setup = setup
 
 
+def _before_first_thread(point: EntryPoint) -> None:
+    """Start the instrumentor of threads, and of pools of them, when the first one is started.
+
+    `threading` is imported in every process, and most of them start none.
+    """
+    thread: Any = sys.modules["threading"].Thread
+    original = thread.start
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            if thread.start is start:
+                thread.start = original
+            _start(point, False)
+
+    @functools.wraps(original)
+    def start(self: Any) -> Any:
+        if begun:  # somebody has wrapped this function meanwhile
+            return original(self)
+        begin()
+        return thread.start(self)
+
+    thread.start = start
+
+
 def _start(point: EntryPoint, raise_errors: bool) -> None:
     name = normalised(point.name)
     try:
+        set_up()
         with gate:
             if _is_wrong_version(point):
                 return
             made = point.load()()
             if getattr(made, "is_instrumented_by_opentelemetry", False):
                 return  # the program has done it itself
-            options: dict[str, Any] = {"skip_dep_check": True}
-            if name == "logging" and "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION" not in os.environ:
+            options = {"skip_dep_check": True}
+            if name == "logging" and _LOG_HANDLER not in os.environ:
                 # A handler for OpenTelemetry's logs, of which there are none here: with it,
                 # logging.basicConfig() of the program would no longer do anything.
                 options["enable_log_auto_instrumentation"] = False

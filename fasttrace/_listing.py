@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Row = tuple[str, str, str, str]  # library, its version, instrumentation package, what is done
 
 #: Instrumentors of modules of the standard library.
-_STANDARD = ("asyncio", "logging", "sqlite3", "threading", "urllib")
+_STANDARD = ("asyncio", "sqlite3", "threading", "urllib")
 #: What an instrumentor of another library needs besides it.
 _NOT_ITSELF = ("pydantic",)
 

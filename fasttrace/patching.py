@@ -99,7 +99,7 @@ def patch_all(**patch_modules: object) -> None:
 def _start(points: list[EntryPoint], raise_errors: bool) -> None:
     if not points:
         return
-    _instrumentors.set_up()
+    _instrumentors.prepare()
     try:
         _instrumentors.want(points, raise_errors)
     except Exception as error:

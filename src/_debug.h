@@ -25,6 +25,10 @@
 #else
 #define FT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* What Cython calls on the way out after an error: the code that leads there is then kept away from the
+ * rest, which takes half the room. How fast a span is depended by a fifth on where its code came to lie. */
+static void __Pyx_AddTraceback(const char *, int, int, const char *) __attribute__((cold));
+static void __Pyx_WriteUnraisable(const char *, int, int, const char *, int, int) __attribute__((cold));
 #endif
 
 #ifdef FT_PORTABLE

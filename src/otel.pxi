@@ -83,8 +83,15 @@ cdef int otel_kind_number(object kind) noexcept:
     return OTEL_INTERNAL
 
 
-cdef class OtelTracer:
-    """Base of `fasttrace.opentelemetry.Tracer`: starts spans of one TracerCore."""
+cdef class OtelTracerBase:
+    """By which OpenTelemetry knows its tracers: the registered class itself it would look up each time."""
+
+
+cdef class OtelTracer(OtelTracerBase):
+    """`fasttrace.opentelemetry.Tracer`: starts spans of one TracerCore, as an `opentelemetry.trace.Tracer`.
+
+    Handed out as it is: CPython calls the methods of a subclass in Python in a slower way.
+    """
     cdef TracerCore core
     cdef object __weakref__
 

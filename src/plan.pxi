@@ -105,9 +105,7 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
             plan_share(plan, profile.version)
         first = False
     elif FT_LIKELY(not flags & SPAN_OWNS_STATIC):
-        plan_share(plan, profile.tags)
-        if flags & SPAN_VERSION:
-            plan_share(plan, profile.version)
+        plan_share(plan, profile.tags_version if flags & SPAN_VERSION else profile.tags)
         if flags & SPAN_LOCAL_ROOT:
             plan_share(plan, profile.root_chunk if first and not flags & SPAN_COLLIDES else profile.root_wire)
             if flags & SPAN_NEW_TRACE:

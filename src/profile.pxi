@@ -7,6 +7,7 @@ cdef class Profile:
     """Immutable; a changed configuration makes a new one. Segments keep the one they began with."""
     cdef StaticTags tags         # on every span: env, DD_TAGS, tracer.set_tags()
     cdef StaticTags version      # on spans of the configured service
+    cdef StaticTags tags_version     # `tags` and `version` in one, for most of those
     cdef StaticTags root         # on local roots: runtime-id, process_id
     cdef StaticTags root_wire    # the same, and what is set at finish
     cdef StaticTags new_trace    # on roots without remote parent
@@ -52,6 +53,7 @@ cdef Profile make_profile(service, str env, version, dict meta, dict metrics, di
     cdef Profile profile = Profile.__new__(Profile)
     profile.tags = StaticTags(meta, metrics)
     profile.version = StaticTags({} if version is None else {"version": plain_text(version)}, {})
+    profile.tags_version = StaticTags({**profile.tags.meta, **profile.version.meta}, metrics)
     profile.root = StaticTags(root_meta, root_metrics)
     profile.root_wire = StaticTags(root_meta, {**root_metrics, "_dd.top_level": 1})
     profile.new_trace = StaticTags(new_trace_meta, {})

@@ -22,7 +22,8 @@ from agent_states import spans_in
 from fault_server import FaultServer, Peer, response
 from helpers import CHILD_TIMEOUT_S, accounting_difference
 
-EXIT_TIMEOUT_S = 2.0  # the default
+EXIT_TIMEOUT_S = 2.0  # the default; the tests of what is delivered have more, for slow machines
+LONG_TIMEOUT_S = 20.0
 SLACK_S = 0.75  # of a machine that is busy otherwise
 SPANS = 4000  # about 4 MB: more than fits between the two processes, so that sending can be cut off
 #: Processes are started by several threads, while pytest changes the environment for each test.
@@ -84,12 +85,19 @@ class LeavingAgent:
         self.server.stop()
 
 
+def timeout_s(away_s: float) -> float:
+    """How long an exit may take."""
+    return EXIT_TIMEOUT_S if away_s > EXIT_TIMEOUT_S else LONG_TIMEOUT_S
+
+
 def run_exit(directory: Path, kind: str, moment: str, away_s: float) -> tuple[Any, LeavingAgent]:
     """Run an application that ends with `SPANS` spans to send; return its report and the agent."""
     directory.mkdir()
     agent = LeavingAgent(directory, kind, moment, away_s)
     order = {"mode": "exit", "resolver": "", "exit_traces": SPANS // 2}
-    order["config"] = {"agent_url": agent.url}
+    limit_s = timeout_s(away_s)
+    config = {"agent_url": agent.url, "exit_timeout_s": limit_s, "agent_timeout_s": limit_s}
+    order["config"] = config
     child = Path(__file__).with_name("agent_states_child.py")
     try:
         done = subprocess.run(
@@ -137,10 +145,10 @@ def test_agent_leaves_and_returns_during_the_exit(case: Any, exits: dict[Any, Fu
     assert stats["sent"] == len(acked)
     assert len(acked) + len(taken) <= stats["sent"] + stats["unconfirmed"]
     assert set(stats["dropped"]) <= {"unreachable", "not_sent", "refused_503", "deadline"}
-    assert report["exit_s"] < EXIT_TIMEOUT_S * 1.1 + SLACK_S
-    if moment == "after the body":
+    assert report["exit_s"] < timeout_s(away_s) * 1.1 + SLACK_S
+    if away_s > EXIT_TIMEOUT_S:
+        assert stats["sent"] == 0
+    elif moment == "after the body":
         assert stats["unconfirmed"] == SPANS  # sent again it might be there twice
-    elif away_s < EXIT_TIMEOUT_S:
-        assert stats["sent"] == SPANS  # a later attempt finds it
     else:
-        assert stats["dropped"] == {"unreachable": SPANS}
+        assert stats["sent"] == SPANS  # a later attempt finds it

@@ -9,9 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import pytest
 from inner_pytest import ROOT
-from run_command import RUN, environment, run
+from run_command import RUN, at_once, environment, run
 
 from fasttrace import _instrumentor_names as names
 from fasttrace.config import FIELDS
@@ -20,8 +19,9 @@ NEW_FIELDS = ("trace_methods", "patch_modules")
 NOT_FOUND = "ModuleNotFoundException"
 #: Tells which instrumentors are on, after what each test does before.
 REPORT = """
-import importlib, json, sys
+import importlib, json, sys, threading
 def report(*modules):
+    threading.Thread(target=int).start()
     for module in modules:
         importlib.import_module(module)
     from fasttrace._instrumentors import installed
@@ -119,47 +119,53 @@ def test_patch_logging_is_ours(tmp_path: Path) -> None:
     assert report(code, tmp_path) == (True, "")
 
 
-@pytest.mark.parametrize(
-    ("library", "error", "said"),
-    [
-        ("flsk", NOT_FOUND, "no library is known as 'flsk'; did you mean flask?"),
-        (
-            "nonsense",
-            "ModuleNotFoundException",
-            "known as 'nonsense'; known are: aio",
-        ),
-        (
-            "pymongo",
-            "ModuleNotFoundException",
-            "`pip install opentelemetry-instrumentation-pymongo`",
-        ),
-        ("mariadb", NOT_FOUND, "OpenTelemetry has no instrumentation of it"),
-        ("broken", "PatchException", "ImportError: cannot import name 'x'"),
-    ],
-)
-def test_patch_says_what_it_cannot_do(library: str, error: str, said: str, tmp_path: Path) -> None:
+PATCH_SAYS_WHAT_IT_CANNOT_DO = [
+    ("flsk", NOT_FOUND, "no library is known as 'flsk'; did you mean flask?"),
+    (
+        "nonsense",
+        "ModuleNotFoundException",
+        "known as 'nonsense'; known are: aio",
+    ),
+    (
+        "pymongo",
+        "ModuleNotFoundException",
+        "`pip install opentelemetry-instrumentation-pymongo`",
+    ),
+    ("mariadb", NOT_FOUND, "OpenTelemetry has no instrumentation of it"),
+    ("broken", "PatchException", "ImportError: cannot import name 'x'"),
+]
+
+
+def test_patch_says_what_it_cannot_do(tmp_path: Path) -> None:
     """It raises, or with raise_errors=False warns once, and does the rest."""
-    site = install(tmp_path / "site", "broken", "from os import x")
-    code = f"""
-        import fasttrace, fasttrace.patching, requests
-        try:
-            fasttrace.patch(requests=True, {library}=True)
-        except fasttrace.patching.PatchException as error:
-            print(json.dumps([type(error).__name__, str(error)]))
-    """
-    (kind, text), errors = report(code, tmp_path, site)
-    assert kind == error
-    assert said in text
-    assert errors == ""
-    code = f"""
-        import fasttrace
-        fasttrace.patch(raise_errors=False, requests=True, {library}=True)
-        report("requests")
-    """
-    done, errors = report(code, tmp_path, site)
-    assert done == ["requests"] if library != "broken" else True
-    assert errors.count("\n") <= 1
-    assert said in errors
+
+    def check(case: tuple[Any, ...]) -> None:
+        library, error, said = case
+        own = tmp_path / str(PATCH_SAYS_WHAT_IT_CANNOT_DO.index(case))
+        own.mkdir()
+        site = install(own / "site", "broken", "from os import x")
+        code = f"""
+            import fasttrace, fasttrace.patching, requests
+            try:
+                fasttrace.patch(requests=True, {library}=True)
+            except fasttrace.patching.PatchException as error:
+                print(json.dumps([type(error).__name__, str(error)]))
+        """
+        (kind, text), errors = report(code, own, site)
+        assert kind == error
+        assert said in text
+        assert errors == ""
+        code = f"""
+            import fasttrace
+            fasttrace.patch(raise_errors=False, requests=True, {library}=True)
+            report("requests")
+        """
+        done, errors = report(code, own, site)
+        assert done == ["requests"] if library != "broken" else True
+        assert errors.count("\n") <= 1
+        assert said in errors
+
+    at_once(check, PATCH_SAYS_WHAT_IT_CANNOT_DO)
 
 
 ALL = """
@@ -180,47 +186,58 @@ def test_patch_all(tmp_path: Path) -> None:
     assert (fewer, errors) == ([n for n in everything if n not in ("flask", "threading")], "")
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "off"),
-    [
-        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "flask , URLLIB", {"flask", "urllib"}),
-        ("DD_TRACE_FLASK_ENABLED", "false", {"flask"}),
-        ("DD_TRACE_FUTURES_ENABLED", "0", {"threading"}),
-        ("DD_TRACE_FLASK_ENABLED", "true", set()),
-        ("DD_TRACE_CLICK_ENABLED", "false", set()),
-        ("DD_PATCH_MODULES", "flask:false,requests:true", {"flask"}),
-    ],
-)
-def test_variables_that_leave_one_out(
-    variable: str, value: str, off: set[str], tmp_path: Path
-) -> None:
+VARIABLES_THAT_LEAVE_ONE_OUT = [
+    ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "flask , URLLIB", {"flask", "urllib"}),
+    ("DD_TRACE_FLASK_ENABLED", "false", {"flask"}),
+    ("DD_TRACE_FUTURES_ENABLED", "0", {"threading"}),
+    ("DD_TRACE_FLASK_ENABLED", "true", set()),
+    ("DD_TRACE_CLICK_ENABLED", "false", set()),
+    ("DD_PATCH_MODULES", "flask:false,requests:true", {"flask"}),
+]
+
+
+def test_variables_that_leave_one_out(tmp_path: Path) -> None:
     """ddtrace's and OpenTelemetry's variables are honoured by fasttrace.auto."""
+
     code = """
         import fasttrace.auto
         report("flask", "requests", "sqlite3", "urllib.request")
     """
     everything, _ = report(code, tmp_path)
     assert "flask" in everything
-    found, errors = report(code, tmp_path, **{variable: value})
-    assert errors == ""
-    assert set(everything) - set(found) == off
+
+    def check(case: tuple[Any, ...]) -> None:
+        variable, value, off = case
+        own = tmp_path / str(VARIABLES_THAT_LEAVE_ONE_OUT.index(case))
+        own.mkdir()
+        found, errors = report(code, own, **{variable: value})
+        assert errors == ""
+        assert set(everything) - set(found) == off
+
+    at_once(check, VARIABLES_THAT_LEAVE_ONE_OUT)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*", ""),
-        ("DD_TRACE_ENABLED", "false", ""),
-        ("OTEL_SDK_DISABLED", "true", "OTEL_SDK_DISABLED turns OpenTelemetry off"),
-        ("DD_TRACE_OTEL_ENABLED", "false", "DD_TRACE_OTEL_ENABLED turns OpenTelemetry off"),
-    ],
-)
-def test_variables_that_turn_all_off(variable: str, value: str, said: str, tmp_path: Path) -> None:
+VARIABLES_THAT_TURN_ALL_OFF = [
+    ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*", ""),
+    ("DD_TRACE_ENABLED", "false", ""),
+    ("OTEL_SDK_DISABLED", "true", "OTEL_SDK_DISABLED turns OpenTelemetry off"),
+    ("DD_TRACE_OTEL_ENABLED", "false", "DD_TRACE_OTEL_ENABLED turns OpenTelemetry off"),
+]
+
+
+def test_variables_that_turn_all_off(tmp_path: Path) -> None:
     """With one of these no library is traced; where that may surprise, one line says so."""
-    found, errors = report("import fasttrace.auto\nreport('flask')", tmp_path, **{variable: value})
-    assert found == []
-    assert said in errors
-    assert errors.count("\n") == bool(said)
+
+    def check(case: tuple[Any, ...]) -> None:
+        variable, value, said = case
+        own = tmp_path / str(VARIABLES_THAT_TURN_ALL_OFF.index(case))
+        own.mkdir()
+        found, errors = report("import fasttrace.auto\nreport('flask')", own, **{variable: value})
+        assert found == []
+        assert said in errors
+        assert errors.count("\n") == bool(said)
+
+    at_once(check, VARIABLES_THAT_TURN_ALL_OFF)
 
 
 def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
@@ -231,6 +248,75 @@ def test_click_has_to_be_asked_for(tmp_path: Path) -> None:
     assert "click" in report(code, tmp_path, DD_PATCH_MODULES="click:true")[0]
     code = "import fasttrace; fasttrace.patch(click=True); report('click')"
     assert report(code, tmp_path) == (["click"], "")
+
+
+def test_logging_of_opentelemetry(tmp_path: Path) -> None:
+    """Its own attributes on log records come if OpenTelemetry's variable asks for them."""
+    code = """
+        import fasttrace.auto, logging
+        record = logging.getLogger("x").makeRecord("x", 20, "", 0, "m", (), None)
+        handlers = [type(one).__module__ for one in logging.getLogger().handlers]
+        print(json.dumps([hasattr(record, "otelTraceID"), hasattr(record, "dd.trace_id"), handlers,
+            "opentelemetry.instrumentation.logging" in sys.modules]))
+    """
+    assert report(code, tmp_path) == ([False, True, [], False], "")
+    both = [True, True, ["logging"], True]
+    assert report(code, tmp_path, OTEL_PYTHON_LOG_CORRELATION="true") == (both, "")
+
+
+def test_threads(tmp_path: Path) -> None:
+    """What a thread is started for, directly, by a pool, a timer or a subclass, has the parent."""
+    code = """
+        import fasttrace.auto, threading
+        from fasttrace import tracer
+        from fasttrace.testing import capture
+        def work():
+            with tracer.trace("work"):
+                pass
+        class Own(threading.Thread):
+            def start(self):
+                super().start()
+        found = []
+        def by_thread(): threading.Thread(target=work).start()
+        def by_timer(): threading.Timer(0, work).start()
+        def by_subclass(): Own(target=work).start()
+        def by_pool():
+            from concurrent.futures import ThreadPoolExecutor
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(work)
+        with capture() as spans:
+            for start in ORDER:
+                before = threading.enumerate()
+                with tracer.trace("start") as span:
+                    start()
+                    for thread in threading.enumerate():
+                        if thread not in before:
+                            thread.join()
+                (work_span,) = [one for one in spans if one.name == "work"][len(found):]
+                found.append(work_span.parent_id == span.span_id)
+        print(json.dumps([found, threading.Thread.start.__name__]))
+    """
+    names = ["by_pool", "by_thread", "by_timer", "by_subclass"]
+    orders = [names[number:] + names[:number] for number in range(len(names))]
+
+    def check(order: list[str]) -> None:
+        directory = tmp_path / order[0]
+        directory.mkdir()
+        ordered = code.replace("ORDER", ", ".join(order))
+        assert report(ordered, directory) == ([[True] * 4, "start"], "")
+
+    at_once(check, orders)
+
+
+def test_what_a_start_loads(tmp_path: Path) -> None:
+    """A program that uses nothing pays neither for instrumentation nor for OpenTelemetry's API."""
+    code = "import sys; print(*sys.modules)"
+    loaded = set(run(*RUN, "-c", code, cwd=tmp_path).stdout.split())
+    bare = set(run(sys.executable, "-c", code, cwd=tmp_path).stdout.split())
+    dear = ("opentelemetry.trace", "opentelemetry.context", "wrapt", "asyncio", "ssl", "requests")
+    assert [name for name in dear if name in loaded] == []
+    assert "fasttrace.tracer" in loaded
+    assert len(loaded - bare) < 160
 
 
 def test_auto_twice_and_after_the_fact(tmp_path: Path) -> None:
@@ -261,32 +347,35 @@ def test_log_records_are_connected(tmp_path: Path) -> None:
     assert report(code, tmp_path, DD_LOGS_INJECTION="false") == (False, "")
 
 
-@pytest.mark.parametrize(
-    ("body", "requires", "said"),
-    [
-        ("raise RuntimeError('bad')", "", "fake is not instrumented: RuntimeError: bad"),
-        ("raise SystemExit(3)", "", "fake is not instrumented: SystemExit: 3"),
-        ("def Fake(): return 5", "", "fake is not instrumented: AttributeError"),
-        ("import nothing_of_that_name", "", ""),  # of a library that is not installed
-        (FAKE, "requests>=1000", "fake is not instrumented: This instrumentation only instruments"),
-        (FAKE, "not-installed>=1", ""),
-    ],
-    ids=["raises", "exits", "nonsense", "lacks a module", "wrong version", "no library"],
-)
-def test_a_broken_instrumentor_is_one_warning(
-    body: str, requires: str, said: str, tmp_path: Path
-) -> None:
+A_BROKEN_INSTRUMENTOR_IS_ONE_WARNING = [
+    ("raise RuntimeError('bad')", "", "fake is not instrumented: RuntimeError: bad"),
+    ("raise SystemExit(3)", "", "fake is not instrumented: SystemExit: 3"),
+    ("def Fake(): return 5", "", "fake is not instrumented: AttributeError"),
+    ("import nothing_of_that_name", "", ""),  # of a library that is not installed
+    (FAKE, "requests>=1000", "fake is not instrumented: This instrumentation only instruments"),
+    (FAKE, "not-installed>=1", ""),
+]
+
+
+def test_a_broken_instrumentor_is_one_warning(tmp_path: Path) -> None:
     """The program runs, the others are started, and one line says what is wrong."""
-    site = install(tmp_path / "site", "fake", body, requires)
-    (tmp_path / "program.py").write_text(REPORT + "import sys\nreport = None\nprint(sys.argv)")
-    result = run(*RUN, "program.py", "a", cwd=tmp_path, env=environment(site))
-    assert (result.returncode, result.stdout) == (0, "['program.py', 'a']\n")
-    assert said in result.stderr
-    assert result.stderr.count("\n") == bool(said), result.stderr
-    (tmp_path / "program.py").write_text(
-        "import requests\nprint(hasattr(requests.Session.send, '__wrapped__'))"
-    )
-    assert run(*RUN, "program.py", cwd=tmp_path, env=environment(site)).stdout == "True\n"
+
+    def check(case: tuple[Any, ...]) -> None:
+        body, requires, said = case
+        own = tmp_path / str(A_BROKEN_INSTRUMENTOR_IS_ONE_WARNING.index(case))
+        own.mkdir()
+        site = install(own / "site", "fake", body, requires)
+        (own / "program.py").write_text(REPORT + "import sys\nreport = None\nprint(sys.argv)")
+        result = run(*RUN, "program.py", "a", cwd=own, env=environment(site))
+        assert (result.returncode, result.stdout) == (0, "['program.py', 'a']\n")
+        assert said in result.stderr
+        assert result.stderr.count("\n") == bool(said), result.stderr
+        (own / "program.py").write_text(
+            "import requests\nprint(hasattr(requests.Session.send, '__wrapped__'))"
+        )
+        assert run(*RUN, "program.py", cwd=own, env=environment(site)).stdout == "True\n"
+
+    at_once(check, A_BROKEN_INSTRUMENTOR_IS_ONE_WARNING)
 
 
 def test_an_instrumentor_from_elsewhere(tmp_path: Path) -> None:

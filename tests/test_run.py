@@ -178,9 +178,10 @@ def test_info(tmp_path: Path) -> None:
 
 def test_debug(tmp_path: Path) -> None:
     """-d turns DD_TRACE_DEBUG on in the program."""
-    result = run(*RUN, "-d", "-c", "import os; print(os.environ['DD_TRACE_DEBUG'])", cwd=tmp_path)
+    code = "import os, sqlite3; print(os.environ['DD_TRACE_DEBUG'])"
+    result = run(*RUN, "-d", "-c", code, cwd=tmp_path)
     assert result.stdout == "true\n"
-    assert "DEBUG fasttrace instrumented: threading" in result.stderr
+    assert "DEBUG fasttrace instrumented: sqlite3" in result.stderr
 
 
 def test_as_a_subcommand(tmp_path: Path) -> None:

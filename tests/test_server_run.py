@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from agent_process import free_ports
 from inner_pytest import ROOT
-from run_command import PATH, RUN
+from run_command import PATH, RUN, at_once
 from server_processes import PATIENCE_S
 
 from fasttrace.tree import draw
@@ -126,13 +126,17 @@ def with_and_without(
 
     start: what comes before the command without fasttrace-run.
     """
-    found = []
-    for name, words in (("without", [*start, *command]), ("with", [*RUN, *command])):
+    found: dict[str, Any] = {}
+
+    def serve(way: tuple[str, list[str]]) -> None:
+        name, words = way
         with Server(words, environment(session, **env or {}), cwd, tmp_path / name) as server:
             answers = use(server)
             code = server.stop()
-            found.append((answers, code, masked(server.printed(), server.port)))
-    assert found[0] == found[1]
+            found[name] = (answers, code, masked(server.printed(), server.port))
+
+    at_once(serve, [("without", [*start, *command]), ("with", [*RUN, *command])])
+    assert found["without"] == found["with"]
     return list(session.spans())
 
 
@@ -182,7 +186,7 @@ ORDER_IN_FLASK = [
 
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None:
-    """A request, what it asks another worker, and its SQL are one trace, under gevent too."""
+    """A request, what it asks another worker, and its SQL are one trace, gevent or not."""
     command = [*gunicorn(tmp_path, "flask_shop:app"), "--worker-class", worker]
     spans = with_and_without(
         [sys.executable], command, session, EXAMPLES, tmp_path, lambda s: s.ask("/order/bread")
@@ -193,11 +197,13 @@ def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None
     assert len(processes) == 2 or worker == "gevent"  # one of its workers can answer itself
 
 
-def test_flask_under_uwsgi(session: Any, tmp_path: Path) -> None:
-    """`--import fasttrace.auto` is enough, where the application is loaded before the forks."""
+@pytest.mark.parametrize("way", ["import", "run"])
+def test_flask_under_uwsgi(way: str, session: Any, tmp_path: Path) -> None:
+    """`--import fasttrace.auto` is enough, and so is fasttrace-run, where uWSGI forks in C."""
     program = str(Path(sys.executable).parent / "uwsgi")
     command = [program, "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
-    command += ["--need-app", "--die-on-term", "--enable-threads", "--import", "fasttrace.auto"]
+    command += ["--need-app", "--die-on-term", "--enable-threads"]
+    command = [*command, "--import", "fasttrace.auto"] if way == "import" else [*RUN, *command]
     command += ["--module", "flask_shop:app"]
     env = environment(session, DD_TRACE_WRITER_INTERVAL_SECONDS="0.05")
     with Server(command, env, EXAMPLES, tmp_path / "log") as server:

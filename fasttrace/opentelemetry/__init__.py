@@ -32,6 +32,6 @@ from fasttrace.opentelemetry.provider import Tracer, TracerProvider
 
 # isinstance(span, trace.Span) is remembered for each class; a registered class itself is not.
 _trace.Span.register(_span.SpanBase)
-_trace.Tracer.register(_span.OtelTracer)
+_trace.Tracer.register(_span.OtelTracerBase)
 
 __all__ = ["DatadogPropagator", "Propagator", "RuntimeContext", "Tracer", "TracerProvider"]

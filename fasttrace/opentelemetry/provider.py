@@ -17,15 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 
-class Tracer(_span.OtelTracer):
-    """What `TracerProvider.get_tracer` returns: an `opentelemetry.trace.Tracer`.
-
-    Args:
-        core: the native tracer whose spans it starts.
-
-    """
-
-    __slots__ = ()
+#: What `TracerProvider.get_tracer` returns: an `opentelemetry.trace.Tracer` of a native tracer.
+Tracer = _span.OtelTracer
 
 
 class Resource:

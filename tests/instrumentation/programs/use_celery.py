@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import Any
 
 from celery import Celery, chain, group
@@ -20,6 +21,10 @@ def main(tracer: trace.Tracer) -> Any:
     app = Celery("shop", broker=url, backend=url)
     app.conf.worker_hijack_root_logger = False
 
+    # The package keeps what it knows of a message under the task's id. Client and worker share that
+    # here, so that the task may be sent again only when it was sent for the first time.
+    published = threading.Event()
+
     @app.task(name="cook")
     def cook(bread: str) -> str:
         with tracer.start_as_current_span("heat", attributes={"bread": bread}):
@@ -32,6 +37,7 @@ def main(tracer: trace.Tracer) -> Any:
     @app.task(name="again", bind=True, max_retries=2)
     def again(self: Any) -> str:
         if self.request.retries < 1:
+            published.wait(30)
             raise self.retry(countdown=0)
         return "done"
 
@@ -45,7 +51,9 @@ def main(tracer: trace.Tracer) -> Any:
         with tracer.start_as_current_span("order"):
             notes.append(cook.delay("rye").get(timeout=30))
             notes.append(str(burn.delay().get(timeout=30, propagate=False)))
-            notes.append(again.delay().get(timeout=30))
+            result = again.delay()
+            published.set()
+            notes.append(result.get(timeout=30))
             notes.append(chain(cook.s("a"), cook.s()).apply_async().get(timeout=30))
             notes.append(group(cook.s("b"), cook.s("c"))().get(timeout=30))
             nested.delay().get(timeout=30)

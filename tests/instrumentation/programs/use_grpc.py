@@ -68,7 +68,8 @@ def blocking(tracer: trace.Tracer) -> Any:
         for request in requests:
             yield request.upper()
 
-    server = grpc.server(ThreadPoolExecutor(4))
+    handling = ThreadPoolExecutor(4)
+    server = grpc.server(handling)
     server.add_generic_rpc_handlers(
         (handlers({"cook": cook, "slices": slices, "order": order, "talk": talk}),)
     )
@@ -100,7 +101,8 @@ def blocking(tracer: trace.Tracer) -> Any:
 
         with ThreadPoolExecutor(4) as pool:
             notes.append(list(pool.map(elsewhere, range(4))))
-    server.stop(None).wait()
+    server.stop(30).wait()
+    handling.shutdown()  # the spans of calls that were answered have ended
     return notes
 
 
@@ -155,5 +157,5 @@ async def in_loop(tracer: trace.Tracer) -> Any:
             talking = channel.stream_stream(f"/{SERVICE}/Talk")(iter([b"a", b"b"]))
             notes.append([x.decode() async for x in talking])
             notes.append(await asyncio.gather(*(one(i) for i in range(3))))
-    await server.stop(None)
+    await server.stop(30)
     return notes
