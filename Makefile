@@ -10,7 +10,9 @@ SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-na
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
-  bench-sampling bench-web bench-gate debug sanitize memcheck soak portable cross-check clean
+  bench-encoders bench-memory bench-delivered bench-profiles bench-latency bench-pauses bench-threads \
+  bench-service bench-all bench-sampling bench-web bench-gate debug \
+  sanitize memcheck soak portable cross-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +47,38 @@ bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPytho
 bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the native API and ddtrace 2.21 in turns
 	.venv-bench/bin/python benchmarks/bench_opentracing.py $(ARGS)
 
+bench-encoders: .venv-bench/built  ## measure what encoding alone costs, with ddtrace's and general encoders
+	.venv-bench/bin/python benchmarks/encoders.py $(ARGS)
+
+bench-memory: .venv-bench/built  ## measure the memory of a finished span, with its peers
+	.venv-bench/bin/python benchmarks/memory.py $(ARGS)
+
+bench-delivered: .venv-bench/built  ## measure a span with its sending, all threads, with its peers
+	.venv-bench/bin/python benchmarks/delivered.py $(ARGS)
+
+bench-profiles: .venv-bench/built  ## measure what a configuration as in production adds to a span
+	.venv-bench/bin/python benchmarks/profiles.py $(ARGS)
+
+bench-latency: .venv-bench/built  ## measure what a traced request waits longer, with its peers
+	.venv-bench/bin/python benchmarks/latency.py $(ARGS)
+
+bench-pauses: .venv-bench/built  ## measure how long a flush holds the interpreter's lock
+	.venv-bench/bin/python benchmarks/pauses.py $(ARGS)
+
+bench-threads: .venv-bench/built  ## measure spans of 1, 4 and 16 threads, with its peers
+	.venv-bench/bin/python benchmarks/threads.py $(ARGS)
+
+bench-service: .venv-bench/built  ## put FastAPI and Flask under load, untraced and with each tracer
+	.venv-bench/bin/python benchmarks/service.py $(ARGS)
+
+# Other interpreters take part where they are found. Leave the machine alone meanwhile.
+DEBIAN_PYTHON ?= /usr/bin/python3
+OTHER_PYTHON ?= python3.13
+OTHERS = $(if $(shell command -v $(DEBIAN_PYTHON)),debian) $(if $(shell command -v $(OTHER_PYTHON)),3.13)
+bench-all: .venv-bench/built $(OTHERS:%=.venv-bench-%/built)  ## measure everything, write docs/performance.md
+	.venv-bench/bin/python benchmarks/everything.py \
+	  $(foreach other,$(OTHERS),--also $(other)=.venv-bench-$(other)/bin/python) $(ARGS)
+
 bench-propagation: .venv-bench/built  ## measure what writing and reading headers costs, with its peers
 	.venv-bench/bin/python benchmarks/propagation.py $(ARGS)
 
@@ -54,8 +88,8 @@ bench-sampling: .venv-bench/built  ## measure what sampling rules cost
 bench-web: .venv-bench-web/built  ## measure what tracing adds to a request of Flask and of FastAPI
 	.venv-bench-web/bin/python benchmarks/web_requests.py $(ARGS)
 
-bench-gate: .venv-bench/built  ## fail if a span costs more instructions than it may (needs valgrind)
-	.venv-bench/bin/python benchmarks/gate.py $(ARGS)
+bench-gate: .venv/built  ## fail if a span costs more instructions than it may (needs valgrind)
+	.venv/bin/python benchmarks/gate.py $(ARGS)
 
 debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 	FASTTRACE_DEBUG=1 .venv-dev/bin/python setup.py -q build_ext --inplace
@@ -92,10 +126,12 @@ clean:  ## remove everything that was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments: what is installed, and the switches of the build.
-ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-bench-web .venv-sanitize .venv-portable .venv-soak
+ENVIRONMENTS := .venv .venv-dev .venv-bench .venv-bench-debian .venv-bench-3.13 .venv-bench-web .venv-sanitize .venv-portable .venv-soak
 .venv/built: WANTED = '.[test-instrumentation]'
 .venv-sanitize/built .venv-portable/built: WANTED = '.[test]'
-.venv-bench/built: WANTED = . -r benchmarks/requirements.txt
+.venv-bench/built .venv-bench-debian/built .venv-bench-3.13/built: WANTED = . -r benchmarks/requirements.txt
+.venv-bench-debian/built: PYTHON = $(DEBIAN_PYTHON)
+.venv-bench-3.13/built: PYTHON = $(OTHER_PYTHON)
 .venv-bench-web/built: WANTED = . -r benchmarks/requirements-web.txt
 .venv-dev/built: WANTED = '.[dev]'
 .venv-soak/built: WANTED = '.[soak]'

@@ -11,8 +11,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PYPERF_SCRIPTS = ("bench_span.py", "bench_encode.py")
-PLAIN_SCRIPTS = ("bench_import.py",)
+PYPERF_SCRIPTS = (
+    "bench_span.py",
+    "bench_trace.py",
+    "bench_tags.py",
+    "bench_ids.py",
+    "bench_encode.py",
+    "bench_propagation.py",
+    "bench_flush.py",
+)
+PLAIN_SCRIPTS = ("bench_import.py", "memory.py")
 
 
 def main() -> int:

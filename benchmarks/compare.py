@@ -27,7 +27,9 @@ from typing import Any, NamedTuple
 
 import report
 from floor.build import generate_c
-from scenarios import SCENARIOS
+from interpreter import clean_environment
+from sampling_rules import DISCARDING_ENV
+from scenarios import PEER_SHARE, SCENARIOS
 
 HERE = Path(__file__).resolve().parent
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
@@ -52,8 +54,21 @@ PEERS = (
     Peer("fasttrace-monotonic", "fasttrace", {"FASTTRACE_TSC": "0"}),
     Peer("ddtrace", "ddtrace", QUIET_DDTRACE),
     Peer("otel", "otel", {}),
+    Peer("sentry", "sentry", {}),
+    Peer("elastic", "elastic", {}),
 )
-DEFAULT_PEERS = "floor,fasttrace,ddtrace,otel"
+OURS = ("floor", "fasttrace", "fasttrace-monotonic")
+DEFAULT_PEERS = "floor,fasttrace,fasttrace-monotonic,ddtrace,otel"
+REJECTING = [{"name": "noise.*", "sample_rate": 0}]
+VARIANTS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
+    # ddtrace has no rule that discards; the nearest is one that rejects.
+    "discarding": {
+        "fasttrace": ("fasttrace", DISCARDING_ENV),
+        "ddtrace": ("ddtrace", {"DD_TRACE_SAMPLING_RULES": json.dumps(REJECTING)}),
+    },
+    "otel_face": {"fasttrace": ("otel_face", {})},
+}
+"""Processes that some scenarios need: variant -> adapter of the peer -> adapter, variables."""
 
 
 class Worker:
@@ -62,18 +77,13 @@ class Worker:
     def __init__(self, peer: Peer, python: str, core: int | None) -> None:
         """Start the process; raises RuntimeError if it does not answer with its description."""
         self.peer = peer
-        clean = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("DD_", "OTEL_", "FASTTRACE_"))
-        }
         self._process = subprocess.Popen(
             [python, str(HERE / "peers" / "worker.py"), peer.adapter],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            env={**clean, **peer.environment},
+            env={**clean_environment(), **peer.environment},
         )
         if core is not None:
             # Set from here, before the first burst: peers may start threads, which inherit it.
@@ -114,17 +124,39 @@ def started(pythons: list[tuple[Peer, str]], core: int | None) -> Iterator[list[
             worker.stop()
 
 
-def measure(workers: list[Worker], rounds: int) -> report.Bursts:
+Team = dict[str, Worker]
+"""The processes of one peer, by variant; "" is the plain one."""
+
+
+def start_team(peer: Peer, python: str, core: int | None) -> Team:
+    """Start a peer's processes; raises RuntimeError if one of them does not answer."""
+    team = {"": Worker(peer, python, core)}
+    try:
+        for name, by_adapter in VARIANTS.items():
+            if peer.adapter in by_adapter:
+                adapter, environment = by_adapter[peer.adapter]
+                variant = Peer(peer.name, adapter, {**peer.environment, **environment})
+                team[name] = Worker(variant, python, core)
+    except BaseException:
+        for worker in team.values():
+            worker.stop()
+        raise
+    return team
+
+
+def measure(teams: list[Team], rounds: int) -> report.Bursts:
     """One run: `rounds` rounds of one burst per scenario and peer."""
-    bursts: report.Bursts = {worker.peer.name: {} for worker in workers}
+    bursts: report.Bursts = {team[""].peer.name: {} for team in teams}
     for number in range(rounds):
         # A new order every round: nobody always follows the same neighbour.
-        turn = number % len(workers)
-        order = workers[turn:] + workers[:turn]
+        turn = number % len(teams)
+        order = teams[turn:] + teams[:turn]
         for scenario in SCENARIOS:
-            for worker in order:
+            for team in order:
+                worker = team.get(scenario.variant, team[""])
                 if scenario.name in worker.hello["scenarios"]:
-                    cost = worker.burst_ns(scenario.name, scenario.burst_spans)
+                    share = 1 if worker.peer.name in OURS else PEER_SHARE
+                    cost = worker.burst_ns(scenario.name, scenario.burst_spans // share)
                     bursts[worker.peer.name].setdefault(scenario.name, []).append(cost)
     return bursts
 
@@ -165,11 +197,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--runs", type=int, default=5, help="runs with fresh processes (default %(default)s)")
     add("--quick", action="store_true", help="one run of 15 rounds")
     add("--peers", default=DEFAULT_PEERS, help=f"of {known}; default %(default)s")
-    add("--monotonic", action="store_true", help="also fasttrace without the time stamp counter")
     add("--python", default=sys.executable, help="interpreter for fasttrace and the floor")
     add("--peers-python", default=sys.executable, help="interpreter for the other peers")
     add("--document", metavar="FILE", help="put the result between the marks in this file")
+    add("--mark", metavar="NAME", default="", help="the name of those marks")
     add("--json", metavar="FILE", help="write raw bursts and summaries")
+    add("--summary", metavar="FILE", help="write summaries without the bursts")
     add(
         "--check",
         nargs="?",
@@ -180,7 +213,7 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rounds, arguments.runs = 15, 1
-    wanted = arguments.peers.split(",") + (["fasttrace-monotonic"] if arguments.monotonic else [])
+    wanted = arguments.peers.split(",")
     unknown = set(wanted) - {peer.name for peer in PEERS}
     if unknown:
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
@@ -193,25 +226,27 @@ def main() -> int:
     arguments = parse_arguments()
     generate_c()
     core = choose_core()
-    ours = ("floor", "fasttrace")
-    pythons = [
-        (peer, arguments.python if peer.adapter in ours else arguments.peers_python)
-        for peer in arguments.peers
-    ]
     runs: list[report.Bursts] = []
     hellos: dict[str, Any] = {}
     started_s = time.monotonic()
     for number in range(arguments.runs):
+        teams: list[Team] = []
         try:
-            with started(pythons, core) as workers:
-                hellos = {worker.peer.name: worker.hello for worker in workers}
-                for name, hello in hellos.items():
-                    if "file" in hello:
-                        print(f"{name}: {hello['file']}", file=sys.stderr)
-                runs.append(measure(workers, arguments.rounds))
+            for peer in arguments.peers:
+                python = arguments.python if peer.name in OURS else arguments.peers_python
+                teams.append(start_team(peer, python, core))
+            hellos = {team[""].peer.name: team[""].hello for team in teams}
+            for name, hello in hellos.items():
+                if "file" in hello and not number:
+                    print(f"{name}: {hello['file']}", file=sys.stderr)
+            runs.append(measure(teams, arguments.rounds))
         except RuntimeError as exc:
             print(f"compare: {exc}", file=sys.stderr)
             return 2
+        finally:
+            for team in teams:
+                for worker in team.values():
+                    worker.stop()
         elapsed_s = time.monotonic() - started_s
         print(f"run {number + 1} of {arguments.runs} done after {elapsed_s:.0f} s", file=sys.stderr)
 
@@ -226,16 +261,17 @@ def main() -> int:
     print(result)
     if arguments.document:
         document = Path(arguments.document)
-        document.write_text(report.put_into(document.read_text(), result))
+        document.write_text(report.put_into(document.read_text(), result, arguments.mark))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(report.as_json(runs, meta), indent=1) + "\n")
+    if arguments.summary:
+        raw = report.as_json(runs, meta, bursts=False)
+        Path(arguments.summary).write_text(json.dumps(raw, indent=1) + "\n")
     if not arguments.check:
         return 0
     print()
     verdicts = report.verdicts(runs, json.loads(Path(arguments.check).read_text()))
-    for met, sentence in verdicts:
-        print(f"{'ok    ' if met else 'MISSED'}  {sentence}")
-    return 0 if all(met for met, _ in verdicts) else 1
+    return report.print_verdicts(verdicts, True)
 
 
 if __name__ == "__main__":

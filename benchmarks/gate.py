@@ -27,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import interpreter
+from interpreter import clean_environment
+from profiles import PRODUCTION_ENV
 from sampling_rules import DISCARDING_ENV, MATCHING_ENV
 
 HERE = Path(__file__).resolve().parent
@@ -37,13 +39,23 @@ SCENARIOS = (
     "child10",
     "tagged_child10",
     "wrap",
+    "wrap10",
     "wrap_coroutine",
     "disabled_with",
     "disabled_wrap",
     "rule_root",
     "discarded_child",
+    "otel_face",
+    "production10",
 )
-ENVIRONMENTS = {"rule_root": MATCHING_ENV, "discarded_child": DISCARDING_ENV}
+ADAPTERS = {"otel_face": "otel_face"}
+"""Scenarios of fasttrace that are in an adapter of their own."""
+ENVIRONMENTS = {
+    "rule_root": MATCHING_ENV,
+    "discarded_child": DISCARDING_ENV,
+    "production10": PRODUCTION_ENV,
+    "production20": PRODUCTION_ENV,
+}
 FEW_SPANS, MANY_SPANS = 1_000, 11_000
 TOLERANCE = 0.03
 """A scenario may cost this fraction more than its baseline."""
@@ -103,14 +115,14 @@ def _profile(python: str, peer: str, scenario: str, spans: int, directory: Path)
             f"--callgrind-out-file={output}",
             python,
             str(HERE / "peers" / "worker.py"),
-            peer,
+            ADAPTERS.get(scenario, peer) if peer == "fasttrace" else peer,
             scenario,
             str(spans),
         ],
         capture_output=True,
         text=True,
         # The order of dicts and sets of strings must not change from run to run.
-        env={**os.environ, "PYTHONHASHSEED": "0", **ENVIRONMENTS.get(scenario, {})},
+        env={**clean_environment(), "PYTHONHASHSEED": "0", **ENVIRONMENTS.get(scenario, {})},
     )
     if done.returncode:
         raise RuntimeError(f"{scenario}: the run under valgrind failed\n{done.stderr}")

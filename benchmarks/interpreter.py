@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sysconfig
 
@@ -26,3 +27,9 @@ def key() -> str:
     compiler = platform.python_compiler().replace(" ", "")
     name = f"cpython-{platform.python_version()}-{platform.machine()}-{compiler}"
     return "".join([name, *(option.replace("--", "-") for option in _options())])
+
+
+def clean_environment() -> dict[str, str]:
+    """The variables of this process without those that configure a tracer."""
+    ours = ("DD_", "OTEL_", "FASTTRACE_", "SENTRY_", "ELASTIC_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)}

@@ -15,7 +15,9 @@ sys.path.append(str(_HERE.parent))
 BURST_SPANS = 1000
 
 
-def timer(burst: Callable[[int], None], after_burst: Callable[[], None]) -> Callable[[int], float]:
+def timer(
+    burst: Callable[[int], None], after_burst: Callable[[], None], spans: int = BURST_SPANS
+) -> Callable[[int], float]:
     """Return what pyperf's bench_time_func wants: loops -> seconds, one loop being a burst."""
 
     def run(loops: int) -> float:
@@ -23,7 +25,7 @@ def timer(burst: Callable[[int], None], after_burst: Callable[[], None]) -> Call
         elapsed_s = 0.0
         for _ in range(loops):
             start = now()
-            burst(BURST_SPANS)
+            burst(spans)
             elapsed_s += now() - start
             after_burst()
         return elapsed_s

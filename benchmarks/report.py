@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 from scenarios import BY_NAME, SCENARIOS
@@ -13,10 +15,17 @@ Bursts = dict[str, dict[str, list[float]]]
 
 OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic "}
 """The peers that are ours, and how their column "x floor" begins."""
+FLOOR_KEYS = {"fasttrace": "x_floor_max", "fasttrace-monotonic": "x_floor_max_monotonic"}
+"""The ceiling on that column, in ceilings.json."""
 RESTLESS = 1.25
 """A median this much above the minimum means that the machine was busy with something else."""
 MARK_BEGIN, MARK_END = "<!-- results -->", "<!-- end of results -->"
-PEERS = {"ddtrace": "ddtrace_min", "otel": "otel_min"}
+PEERS = {
+    "ddtrace": "ddtrace_min",
+    "otel": "otel_min",
+    "sentry": "sentry_min",
+    "elastic": "elastic_min",
+}
 """Peers that get a "times cheaper" column, and the ceiling key that goes with it."""
 
 
@@ -34,6 +43,11 @@ def minimum(runs: list[Bursts], peer: str, scenario: str) -> float:
     """Median over runs of the run's fastest burst; nan when the peer lacks the scenario."""
     minima = [min(run[peer][scenario]) for run in runs if scenario in run.get(peer, {})]
     return statistics.median(minima) if minima else math.nan
+
+
+def median_minimum(runs: list[dict[str, Any]], peer: str, scenario: str) -> float:
+    """As `minimum`, of runs as `as_json` writes them."""
+    return statistics.median(run[peer][scenario]["min"] for run in runs)
 
 
 def ratio(
@@ -102,12 +116,12 @@ def verdicts(runs: list[Bursts], ceilings: dict[str, dict[str, float]]) -> list[
         if not limits.keys() - {"ir_max"}:
             continue  # for gate.py
         scenario = BY_NAME[name]
-        if "x_floor_max" in limits:
-            got = ratio(runs, "fasttrace", name, "floor", scenario.floor_scenario)
-            limit = limits["x_floor_max"]
-            found.append(
-                (got <= limit, f"{scenario.title}: {got:.2f} x floor, at most {limit:.2f}")
-            )
+        for ours, key in FLOOR_KEYS.items():
+            if key in limits:
+                got = ratio(runs, ours, name, "floor", scenario.floor_scenario)
+                limit = limits[key]
+                claim = f"{OURS[ours]}{got:.2f} x floor, at most {limit:.2f}"
+                found.append((got <= limit, f"{scenario.title}: {claim}"))
         for peer, key in PEERS.items():
             if key in limits:
                 got = ratio(runs, peer, name, "fasttrace", name)
@@ -150,28 +164,47 @@ def text(runs: list[Bursts], meta: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_into(document: str, body: str) -> str:
-    """`document` with what stands between its two marks replaced by `body`.
+def put_into(document: str, body: str, name: str = "") -> str:
+    """`document` with what stands between the two marks of that name replaced by `body`.
 
     Raises ValueError if the marks are missing.
     """
-    begin, found, rest = document.partition(MARK_BEGIN)
+    mark = MARK_BEGIN.replace("results", f"results: {name}") if name else MARK_BEGIN
+    begin, found, rest = document.partition(mark)
     _, found_end, end = rest.partition(MARK_END)
     if not found or not found_end:
-        raise ValueError(f"the document has no lines {MARK_BEGIN} and {MARK_END}")
-    return f"{begin}{MARK_BEGIN}\n\n{body}\n\n{MARK_END}{end}"
+        raise ValueError(f"the document has no lines {mark} and {MARK_END}")
+    return f"{begin}{mark}\n\n{body}\n\n{MARK_END}{end}"
 
 
-def as_json(runs: list[Bursts], meta: dict[str, Any]) -> dict[str, Any]:
-    """Everything that was measured, for `--json`: the raw bursts and their summaries."""
+def save(arguments: Any, name: str, result: str, raw: Any) -> None:
+    """Do what `--document` and `--json` ask for: the result in its place, the raw figures."""
+    if arguments.document:
+        document = Path(arguments.document)
+        document.write_text(put_into(document.read_text(), result, name))
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(raw, indent=1) + "\n")
+
+
+def print_verdicts(found: list[tuple[bool, str]], check: bool) -> int:
+    """Print a line per (met, sentence); return 1 if `check` and one of them is missed."""
+    for met, sentence in found:
+        print(f"{'ok    ' if met else 'MISSED'}  {sentence}")
+    return int(check and not all(met for met, _ in found))
+
+
+def as_json(runs: list[Bursts], meta: dict[str, Any], bursts: bool = True) -> dict[str, Any]:
+    """Everything that was measured, for `--json`: summaries and, if wanted, the raw bursts."""
+
+    def described(costs: list[float]) -> dict[str, Any]:
+        short = {key: round(value, 1) for key, value in summary(costs).items()}
+        return {**short, "bursts": [round(cost, 1) for cost in costs]} if bursts else short
+
     return {
         "meta": meta,
         "runs": [
             {
-                peer: {
-                    name: {**summary(bursts), "bursts": [round(burst, 1) for burst in bursts]}
-                    for name, bursts in by_scenario.items()
-                }
+                peer: {name: described(costs) for name, costs in by_scenario.items()}
                 for peer, by_scenario in run.items()
             }
             for run in runs

@@ -10,3 +10,4 @@ from __future__ import annotations
 from typing import Any
 
 tracer: Any = None
+Context: Any = None

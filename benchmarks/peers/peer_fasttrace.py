@@ -18,7 +18,7 @@ import measured
 from bursts import Burst
 
 import fasttrace
-from fasttrace import _span, tracer
+from fasttrace import Context, _span, tracer
 
 label = "fasttrace"
 file = _span.__file__  # shown, because a stale build is easily measured
@@ -30,7 +30,7 @@ TSC_ALLOWED = os.environ.get("FASTTRACE_TSC", "1") not in ("0", "false")
 time.sleep(0.02)  # the calibration refuses a shorter baseline
 CLOCK = _span.adjust_clock(TSC_ALLOWED)
 
-measured.tracer = tracer
+measured.tracer, measured.Context = tracer, Context
 scenarios: dict[str, Burst] = importlib.import_module("shapes").scenarios
 
 

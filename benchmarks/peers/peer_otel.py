@@ -12,14 +12,14 @@ from typing import Any
 
 from bursts import CHILDREN, EXTRA_FRAMES, Burst, awaits_of, calls_of, raise_deep
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import NoOpTracer
 
 label = "opentelemetry-sdk"
 
 
-def _provider() -> TracerProvider:
-    return TracerProvider(sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False)
+def _provider(sampler: Sampler = ALWAYS_ON) -> TracerProvider:
+    return TracerProvider(sampler=ParentBased(sampler), shutdown_on_exit=False)
 
 
 def _build(tracer: Any) -> dict[str, Burst]:
@@ -61,6 +61,18 @@ def _build(tracer: Any) -> dict[str, Burst]:
     async def work_async(value: int) -> int:
         return value
 
+    def wrap10(n: int) -> None:
+        for _ in range(n // 10):
+            with tracer.start_as_current_span("web.request"):
+                for _ in CHILDREN:
+                    work(1)
+
+    def discarded_child(n: int) -> None:
+        with tracer.start_as_current_span("noise.request"):
+            for _ in range(n - 1):
+                with tracer.start_as_current_span("cache.get"):
+                    pass
+
     def exception(n: int) -> None:
         for _ in range(n):
             try:
@@ -74,15 +86,24 @@ def _build(tracer: Any) -> dict[str, Burst]:
         "child10": child10,
         "tagged_child10": tagged_child10,
         "wrap": calls_of(work),
+        "wrap10": wrap10,
+        "otel_face": child10,
+        "discarded_child": discarded_child,
         "wrap_coroutine": awaits_of(work_async),
         "exception": exception,
     }
 
 
-def _with_disabled(recording: dict[str, Burst]) -> dict[str, Burst]:
+def _with_others(recording: dict[str, Burst], discarding: TracerProvider) -> dict[str, Burst]:
     # What get_tracer() returns under OTEL_SDK_DISABLED=true.
     noop = _build(NoOpTracer())
-    return {**recording, "disabled_with": noop["single_root"], "disabled_wrap": noop["wrap"]}
+    discarded = _build(discarding.get_tracer("bench"))["discarded_child"]
+    return {
+        **recording,
+        "disabled_with": noop["single_root"],
+        "disabled_wrap": noop["wrap"],
+        "discarded_child": discarded,
+    }
 
 
 class _CountProcessor(SpanProcessor):
@@ -95,9 +116,13 @@ class _CountProcessor(SpanProcessor):
 _counter = _CountProcessor()
 _counting_provider = _provider()
 _counting_provider.add_span_processor(_counter)
-_counting = _with_disabled(_build(_counting_provider.get_tracer("bench")))
+_counting_discarding = _provider(ALWAYS_OFF)
+_counting_discarding.add_span_processor(_counter)
+_counting = _with_others(_build(_counting_provider.get_tracer("bench")), _counting_discarding)
 
-scenarios: dict[str, Burst] = _with_disabled(_build(_provider().get_tracer("bench")))
+scenarios: dict[str, Burst] = _with_others(
+    _build(_provider().get_tracer("bench")), _provider(ALWAYS_OFF)
+)
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 
 from bursts import CHILDREN, EXTRA_FRAMES, Burst, awaits_of, calls_of, raise_deep
-from measured import tracer
+from measured import Context, tracer
+
+TRACE_ID = 0x640CFD8D00000000ABCDEF0123456789
+MORE_CHILDREN = range(19)
 
 
 def single_root(n: int) -> None:
@@ -22,6 +25,14 @@ def child10(n: int) -> None:
     for _ in range(n // 10):
         with tracer.trace("web.request"):
             for _ in CHILDREN:
+                with tracer.trace("cache.get"):
+                    pass
+
+
+def child20(n: int) -> None:
+    for _ in range(n // 20):
+        with tracer.trace("web.request"):
+            for _ in MORE_CHILDREN:
                 with tracer.trace("cache.get"):
                     pass
 
@@ -51,6 +62,13 @@ async def work_async(value: int) -> int:
 
 
 wrap = calls_of(work)
+
+
+def wrap10(n: int) -> None:
+    for _ in range(n // 10):
+        with tracer.trace("web.request"):
+            for _ in CHILDREN:
+                work(1)
 
 
 def disabled(burst: Burst, n: int) -> None:
@@ -93,15 +111,40 @@ def discarded_child(n: int) -> None:
                 pass
 
 
+def in_production(traces: int, children: range) -> None:
+    # A request as a service gets it: its caller is in another process. Context is what reading the
+    # headers of a request makes; tracer, Context and rules are the same in ddtrace.
+    for _ in range(traces):
+        caller = Context(trace_id=TRACE_ID, span_id=0x1234)
+        with tracer.start_span("web.request", child_of=caller, activate=True):
+            for _ in children:
+                with tracer.trace("cache.get"):
+                    pass
+
+
+def production10(n: int) -> None:
+    in_production(n // 10, CHILDREN)
+
+
+def production20(n: int) -> None:
+    in_production(n // 20, MORE_CHILDREN)
+
+
 scenarios: dict[str, Burst] = {
     "single_root": single_root,
     "child10": child10,
+    "child20": child20,
     "tagged_child10": tagged_child10,
     "wrap": wrap,
+    "wrap10": wrap10,
     "wrap_coroutine": awaits_of(work_async),
     "disabled_with": disabled_with,
     "disabled_wrap": disabled_wrap,
     "exception": exception,
 }
-if "DD_TRACE_SAMPLING_RULES" in os.environ:  # see sampling_rules.py
-    scenarios |= {"rule_root": rule_root, "discarded_child": discarded_child}
+if "web.*" in os.environ.get("DD_TRACE_SAMPLING_RULES", ""):  # see sampling_rules.py
+    scenarios["rule_root"] = rule_root
+if "noise.*" in os.environ.get("DD_TRACE_SAMPLING_RULES", ""):
+    scenarios["discarded_child"] = discarded_child
+if "DD_SERVICE" in os.environ:  # see profiles.py
+    scenarios |= {"production10": production10, "production20": production20}
