@@ -8,6 +8,7 @@ machine's Debian archive, unpacked below the virtual environment.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -44,7 +45,8 @@ def redis() -> Iterator[int]:
 def memcached() -> Iterator[int]:
     """Run a memcached server; yield its port."""
     program, libraries = find_memcached()
-    user = ["-u", UNPRIVILEGED] if os.geteuid() == 0 else []
+    # Another user than ours would take away that it ends with us.
+    user = ["-u", "root"] if os.geteuid() == 0 else []
     with _server(
         "memcached",
         lambda port: [program, "-l", HOST, "-p", str(port), "-U", "0", *user],
@@ -179,6 +181,17 @@ def _listens(port: int) -> bool:
     return True
 
 
+#: On Linux, servers end with the process that started them, even if that was killed.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Runs in the child, between fork and exec."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
 @contextlib.contextmanager
 def _server(
     name: str,
@@ -200,6 +213,7 @@ def _server(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            preexec_fn=_end_with_parent,
         )
         try:
             deadline = time.monotonic() + START_TIMEOUT_S
