@@ -442,7 +442,8 @@ def test_the_number_of_open_spans_is_bounded() -> None:
         take()
         print(rss_mib() - before)
     """
-    assert run_with_rss(code) < 600
+    # AddressSanitizer puts room that must not be touched around every object.
+    assert run_with_rss(code) < (1000 if "libasan" in os.environ.get("LD_PRELOAD", "") else 600)
 
 
 def test_a_thread_that_ends_leaves_nothing(tracer: Tracer) -> None:
