@@ -23,7 +23,7 @@ MAX_CHARS = 500
 #: one warning tells of both.
 _LATER = ("buffer_full",)
 
-_rate_ns = 60_000_000_000  # least time between two warnings of one cause; 0: no limit
+_rate_ns = 65_000_000_000  # between two warnings of a cause, so that a minute has one; 0: no limit
 _debug = False
 _silent = False
 _logger: Logger | None = None

@@ -208,7 +208,7 @@ FIELDS: tuple[Field, ...] = (
     # what the tracer says about itself
     Field("debug", False, "bool", ("DD_TRACE_DEBUG", "OTEL_LOG_LEVEL"), _bool,
           "Whether debug lines are logged."),
-    Field("logging_rate_s", 60.0, "seconds", ("DD_TRACE_LOGGING_RATE",), _parse.number(0.0),
+    Field("logging_rate_s", 65.0, "seconds", ("DD_TRACE_LOGGING_RATE",), _parse.number(0.0),
           "Least time between two warnings of the same cause; 0: no limit."),
     Field("startup_logs", False, "bool", ("DD_TRACE_STARTUP_LOGS",), _bool,
           "Whether the configuration is logged at the start."),

@@ -79,7 +79,7 @@ def test_a_full_buffer_is_told_where_the_agent_is_well(caplog: pytest.LogCapture
 
 @pytest.mark.parametrize("agent", ["refused", "no such socket", "mute"])
 def test_load_without_an_agent(agent: str, tmp_path: Any) -> None:
-    """Minutes of load without an agent give one warning; the end of the program gives none."""
+    """A minute of load without an agent give one warning; the end of the program gives none."""
     with FaultServer(be_mute) as server:
         urls = {
             "refused": refused_url(),
@@ -87,7 +87,7 @@ def test_load_without_an_agent(agent: str, tmp_path: Any) -> None:
             "mute": server.url,
         }
         done = subprocess.run(
-            [sys.executable, "-c", LOAD, "58" if FULL else "1.5"],
+            [sys.executable, "-c", LOAD, "60" if FULL else "1.5"],
             env={
                 **os.environ,
                 "DD_TRACE_AGENT_URL": urls[agent],
