@@ -124,6 +124,7 @@ def _tracing_checks() -> Iterator[None]:
                 take_payloads(tracer)  # or shutdown() would try to send what a test left behind
             tracer.shutdown(10.0)
             _check(tracer)
+        take_payloads(default)  # or it warns in the middle of other tests that there is no agent
     finally:
         _made.clear()
     assert leftover is None, f"the test left {leftover!r} active"
