@@ -237,8 +237,9 @@ def main() -> int:
                 teams.append(start_team(peer, python, core))
             hellos = {team[""].peer.name: team[""].hello for team in teams}
             for name, hello in hellos.items():
-                if "file" in hello and not number:
-                    print(f"{name}: {hello['file']}", file=sys.stderr)
+                file = hello.pop("file", None)  # for the reader, not for the results
+                if file and not number:
+                    print(f"{name}: {file}", file=sys.stderr)
             runs.append(measure(teams, arguments.rounds))
         except RuntimeError as exc:
             print(f"compare: {exc}", file=sys.stderr)
