@@ -183,13 +183,17 @@ def each(
     serve: Callable[[str, Session, Path], None],
     agent: TestAgent,
     directory: Path,
-) -> None:
-    """Call `serve(name, session, directory)` for every name, at once: servers wait a lot."""
+) -> list[str]:
+    """Call `serve(name, session, directory)` for every name, at once: servers wait a lot.
 
-    def one(number: int) -> None:
+    Returns the names that were served; what a `serve` asserts is raised here.
+    """
+
+    def one(number: int) -> str:
         own_directory = directory / str(number)
         own_directory.mkdir()
         serve(names[number], Session(agent), own_directory)
+        return names[number]
 
     with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(one, range(len(names))))
+        return list(pool.map(one, range(len(names))))

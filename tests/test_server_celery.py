@@ -117,4 +117,5 @@ def serve(name: str, session: Any, directory: Path) -> None:
 
 def test_celery(agent: TestAgent, tmp_path: Path) -> None:
     """Every kind of pool loses and repeats nothing."""
-    each(list(POOLS), serve, agent, tmp_path)
+    names = list(POOLS)
+    assert each(names, serve, agent, tmp_path) == names

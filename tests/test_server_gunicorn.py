@@ -55,4 +55,6 @@ def serve(name: str, session: Any, directory: Path) -> None:
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
 def test_gunicorn(worker: str, agent: TestAgent, tmp_path: Path) -> None:
     """Every way to run this kind of worker loses and repeats nothing."""
-    each([name for name in CONFIGURATIONS if name.startswith(worker)], serve, agent, tmp_path)
+    names = [name for name in CONFIGURATIONS if name.startswith(worker)]
+    assert names
+    assert each(names, serve, agent, tmp_path) == names

@@ -44,4 +44,5 @@ def serve(name: str, session: Any, directory: Path) -> None:
 
 def test_uvicorn(agent: TestAgent, tmp_path: Path) -> None:
     """One process and several workers, ended by either signal, lose and repeat nothing."""
-    each(list(CONFIGURATIONS), serve, agent, tmp_path)
+    names = list(CONFIGURATIONS)
+    assert each(names, serve, agent, tmp_path) == names

@@ -69,7 +69,8 @@ def _wait_for_new_workers(server: Server) -> None:
 
 def test_uwsgi(agent: TestAgent, tmp_path: Path) -> None:
     """Every configuration loses and repeats nothing."""
-    each(list(CONFIGURATIONS), serve, agent, tmp_path)
+    names = list(CONFIGURATIONS)
+    assert each(names, serve, agent, tmp_path) == names
 
 
 @pytest.mark.parametrize("arguments", [[], ["--threads", "2"]], ids=["one thread", "two threads"])
