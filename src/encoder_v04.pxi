@@ -1,10 +1,5 @@
 # v0.4: a span is a map with string keys. The fields of constant size come from one template.
 
-cdef const char *V04_NAME = b"\xa4name"
-cdef const char *V04_SERVICE = b"\xa7service"
-cdef const char *V04_RESOURCE = b"\xa8resource"
-cdef const char *V04_TYPE = b"\xa4type"
-cdef const char *V04_ERROR = b"\xa5error\x01"
 cdef const char *V04_META = b"\xa4meta"
 cdef const char *V04_METRICS = b"\xa7metrics"
 cdef const char *V04_LINKS = b"\xaaspan_links"
@@ -19,11 +14,6 @@ cdef str TEXT_BOOL_VALUE = "bool_value"
 cdef str TEXT_INT_VALUE = "int_value"
 cdef str TEXT_DOUBLE_VALUE = "double_value"
 cdef str TEXT_ARRAY_VALUE = "array_value"
-
-
-cdef inline unsigned char *put_raw(unsigned char *p, const char *source, size_t n) noexcept:
-    memcpy(p, source, n)
-    return p + n
 
 
 cdef inline unsigned char *put_shared(Buffer *out, unsigned char *p, Buffer *wire) except NULL:
@@ -42,20 +32,33 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
     """Writes one span; on entry and on return there is room for at least 64 bytes."""
     cdef Plan plan
     cdef PlanPair *pair
+    cdef StaticTags sole
     cdef TagBlock *block = span._tags
     cdef Tag *tag
-    cdef uint32_t i, fields = 8
+    cdef uint32_t i, fields
     cdef int k
     cdef size_t head
     cdef TraceState state = (<Segment>span._segment).state
     plan_span(&plan, span, segment, first, partial)
     if FT_UNLIKELY(span._flags & SPAN_COLLIDES or span._extra is not None):
         return put_span_v04_slow(out, p, span, segment, &plan)
-    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
+    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + NAMES_MAX_BYTES + 64)
     head = p - out.data
+    fields = 8 + (span._type != 0) + (span._flags & SPAN_ERROR != 0)
     p = wire_put_v04_fixed(p, state.id_low, span._span_id, span._parent_id,
                            span._start_ns + state.offset_ns, span._duration_ns)
-    p = put_names(out, p, span, &fields)
+    p = put_names(out, p, span)
+    if FT_LIKELY(block == NULL and plan.pair_count == 0 and plan.shared_count <= 1):
+        if plan.shared_count:
+            sole = <StaticTags>plan.shared[0]
+            if FT_LIKELY(sole.fields):
+                p = buffer_reserve(out, wire_copy_padded(
+                    buffer_reserve(out, p, sole.fields_wire.used + 64), sole.fields_wire.data, sole.fields_wire.used), 64)
+                out.data[head] = <unsigned char>(0x80 | (fields + sole.fields))
+                return p
+        else:
+            out.data[head] = <unsigned char>(0x80 | fields)
+            return buffer_reserve(out, p, 64)
     if plan.texts:
         fields += 1
         p = wire_put_map_header(put_raw(p, V04_META, 5), plan.texts)
@@ -92,39 +95,22 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
     return p
 
 
-cdef inline unsigned char *put_names(Buffer *out, unsigned char *p, Span span, uint32_t *fields) except NULL:
-    """Name, service, resource, type and error; `fields` counts the optional ones."""
-    cdef PyObject *name = span._name if span._name != NULL else <PyObject *>TEXT_EMPTY
-    p = put_text(out, put_raw(p, V04_NAME, 5), name)
-    p = put_raw(p, V04_SERVICE, 8)
-    p = put_text(out, p, span._service if span._service != NULL else <PyObject *>TEXT_EMPTY)
-    p = put_raw(p, V04_RESOURCE, 9)
-    p = put_text(out, p, span._resource if span._resource != NULL else name)
-    if span._type:
-        fields[0] += 1
-        p = put_text(out, put_raw(p, V04_TYPE, 5), span_type_raw(span))
-    if span._flags & SPAN_ERROR:
-        fields[0] += 1
-        p = put_raw(p, V04_ERROR, 7)
-    return p
-
-
 cdef unsigned char *put_span_v04_slow(Buffer *out, unsigned char *p, Span span, Segment segment,
                                       Plan *plan) except NULL:
     """The same for a span with links or events, or with tags that may share names with ours."""
     cdef TraceState state = (<Segment>span._segment).state
-    cdef uint32_t fields = 8
+    cdef uint32_t fields = 8 + (span._type != 0) + (span._flags & SPAN_ERROR != 0)
     cdef size_t head
     cdef dict meta, metrics
     # Asked once: the agent's answer may come in between.
     cdef bint native_events = segment.core is not None and segment.core.native_events
     meta, metrics = plan_merge(plan, span)
     links = span_add_rare(span, segment, meta, True, native_events)
-    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + 64)
+    p = buffer_reserve(out, p, WIRE_FIXED_SIZE + NAMES_MAX_BYTES + 64)
     head = p - out.data
     p = wire_put_v04_fixed(p, state.id_low, span._span_id, span._parent_id,
                            span._start_ns + state.offset_ns, span._duration_ns)
-    p = put_names(out, p, span, &fields)
+    p = put_names(out, p, span)
     if meta:
         fields += 1
         p = put_dict(out, put_raw(p, V04_META, 5), meta)

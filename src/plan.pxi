@@ -82,15 +82,39 @@ cdef inline void plan_real(Plan *plan, str key, double real) noexcept:
 
 cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
     """Fills the plan for a span of a chunk; `partial` is the chunk's size if the trace goes on."""
-    cdef Profile profile = segment.profile
-    cdef TraceState state = segment.state
+    cdef PyObject *profile = <PyObject *>segment.profile
+    cdef PyObject *state = <PyObject *>segment.state
+    cdef PyObject *usual
     cdef uint32_t flags = span._flags
-    cdef bint has_rates = False
     plan.shared_count = plan.pair_count = 0
     plan.texts = plan.numbers = 0
     if span._tags != NULL:
         plan.texts = span._tags.texts
         plan.numbers = span._tags.used - span._tags.texts
+    if FT_LIKELY(span._service == <PyObject *>(<Profile>profile).service and span._segment == <PyObject *>segment
+                 and segment.core is not None and (<TraceState>state).origin is None):
+        if FT_LIKELY(not first):
+            if FT_LIKELY(not flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_TOP_LEVEL)
+                         and ((<TraceState>state).rule is None or segment.root != <PyObject *>span)):
+                plan_share(plan, (<Profile>profile).tags_version if flags & SPAN_VERSION else (<Profile>profile).tags)
+                if FT_UNLIKELY(flags & SPAN_INHERITS and (<TraceState>state).inherited is not None):
+                    plan_share(plan, (<TraceState>state).inherited)
+                return 0
+        elif FT_LIKELY(is_new_root(flags, <TraceState>state) and span._extra is None and not partial):
+            usual = usual_at_hand(<Profile>profile, <TraceState>state, segment.root == <PyObject *>span)
+            if FT_LIKELY(usual != NULL):
+                plan_share(plan, (<UsualTags>usual).with_version if flags & SPAN_VERSION else (<UsualTags>usual).tags)
+                return 0
+    return plan_any(plan, span, segment, first, partial)
+
+
+cdef int plan_any(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
+    """The same for every span; its own tags are counted already."""
+    cdef Profile profile = segment.profile
+    cdef TraceState state = segment.state
+    cdef uint32_t flags = span._flags
+    cdef UsualTags usual
+    cdef bint has_rates = False
     if segment.core is None:
         return 0
     if FT_UNLIKELY(span._segment != <PyObject *>segment):
@@ -98,12 +122,13 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
         if first:
             plan_first(plan, span, segment, partial)
         return 0
-    if first and FT_LIKELY(is_usual_root(flags, state) and span._extra is None and not partial) \
-            and FT_LIKELY(state.id_high == profile.usual_high or make_usual(profile, state.id_high)):
-        plan_share(plan, profile.usual)
-        if flags & SPAN_VERSION:
-            plan_share(plan, profile.version)
+    if first and is_new_root(flags, state) and span._extra is None and not partial \
+            and is_usual_decision(state, segment.root == <PyObject *>span) \
+            and make_usual(profile, state, state.rule):
+        usual = state.rule.usual if state.rule is not None else profile.usual
+        plan_share(plan, usual.with_version if flags & SPAN_VERSION else usual.tags)
         first = False
+        has_rates = True
     elif FT_LIKELY(not flags & SPAN_OWNS_STATIC):
         plan_share(plan, profile.tags_version if flags & SPAN_VERSION else profile.tags)
         if flags & SPAN_LOCAL_ROOT:
@@ -129,27 +154,66 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
     return 0
 
 
-cdef inline bint is_usual_root(uint32_t flags, TraceState state) noexcept:
-    """Whether what a chunk's first span carries of ours depends on nothing but its configuration and second."""
+# Most roots that begin a trace carry the same tags as the others of their second: all of them are one
+# piece then, for each decision (the default one, a rule's, a rate of the agent's).
+
+cdef inline bint is_new_root(uint32_t flags, TraceState state) noexcept:
+    """Whether a chunk's first span begins a trace and has nothing of another process or in place of ours."""
     return flags & (SPAN_LOCAL_ROOT | SPAN_NEW_TRACE | SPAN_COLLIDES | SPAN_OWNS_STATIC) \
-        == SPAN_LOCAL_ROOT | SPAN_NEW_TRACE and state.mechanism == MECHANISM_DEFAULT \
-        and state.priority == AUTO_KEEP and state.id_high != 0 and state.propagated is None \
-        and state.parent_tag is None
+        == SPAN_LOCAL_ROOT | SPAN_NEW_TRACE and state.propagated is None and state.parent_tag is None
 
 
-cdef bint make_usual(Profile profile, uint64_t id_high) except -1:
+cdef inline bint is_usual_decision(TraceState state, bint is_root) noexcept:
+    """Whether the tags of the decision say nothing that other traces do not say."""
+    if state.rule is None:
+        return state.mechanism == MECHANISM_DEFAULT and state.priority == AUTO_KEEP
+    return state.mechanism == state.rule.mechanism and state.priority > 0 and state.source == DECIDED_HERE \
+        and (state.limit == 1.0 or state.rule.mechanism == MECHANISM_AGENT_RATE) and is_root
+
+
+cdef inline PyObject *usual_at_hand(Profile profile, TraceState state, bint is_root) noexcept:
+    """The borrowed UsualTags for this decision and second, if they are made already; else NULL."""
+    cdef PyObject *usual
+    if not is_usual_decision(state, is_root):
+        return NULL
+    usual = <PyObject *>profile.usual if state.rule is None else <PyObject *>state.rule.usual
+    if usual != <PyObject *>None and (<UsualTags>usual).id_high == state.id_high \
+            and (<UsualTags>usual).profile_number == profile.number:
+        return usual
+    return NULL
+
+
+cdef bint make_usual(Profile profile, TraceState state, SampleRule rule) except -1:
     """Prepares the tags of such roots, at most once a second; False: not for one that began earlier."""
+    cdef UsualTags usual = rule.usual if rule is not None else profile.usual
     cdef StaticTags decision
-    cdef uint32_t slot = (id_high >> 32) % SECONDS_KEPT
-    if id_high < profile.usual_high:
+    cdef uint32_t slot
+    if state.id_high == 0:
         return False
-    if usual_highs[slot] != id_high:
-        note_second(slot, id_high)
-    decision = <StaticTags>usual_decisions[slot]
-    profile.usual = StaticTags(
+    if usual is not None:
+        if usual.id_high == state.id_high and usual.profile_number == profile.number:
+            return True
+        if usual.id_high > state.id_high or usual.profile_number > profile.number:
+            return False
+    if rule is not None:
+        decision = rule_tags(rule, state)
+    else:
+        slot = (state.id_high >> 32) % SECONDS_KEPT
+        if usual_highs[slot] != state.id_high:
+            note_second(slot, state.id_high)
+        decision = <StaticTags>usual_decisions[slot]
+    usual = UsualTags()
+    usual.tags = StaticTags(
         {**profile.tags.meta, **profile.root_chunk.meta, **profile.new_trace.meta, **decision.meta},
-        {**profile.tags.metrics, **profile.root_chunk.metrics, **profile.new_trace.metrics, **decision.metrics})
-    profile.usual_high = id_high
+        {**profile.tags.metrics, **profile.root_chunk.metrics, **profile.new_trace.metrics,
+         **decision.metrics}).whole()
+    usual.with_version = StaticTags({**usual.tags.meta, **profile.version.meta}, usual.tags.metrics).whole()
+    usual.id_high = state.id_high
+    usual.profile_number = profile.number
+    if rule is not None:
+        rule.usual = usual
+    else:
+        profile.usual = usual
     return True
 
 

@@ -1,5 +1,18 @@
 # What a tracer's configuration adds to its spans, in the form the encoders want.
 
+cdef uint64_t profile_count = 0
+
+
+@cython.internal
+@cython.final
+@cython.no_gc
+cdef class UsualTags:
+    """All tags of ours on the root of a new trace that comes first in its chunk, for one decision."""
+    cdef StaticTags tags, with_version
+    cdef uint64_t id_high        # high half of the trace id that they are for
+    cdef uint64_t profile_number     # and the Profile
+
+
 @cython.internal
 @cython.final
 @cython.no_gc
@@ -13,8 +26,8 @@ cdef class Profile:
     cdef StaticTags new_trace    # on roots without remote parent
     cdef StaticTags chunk        # on the first span of a chunk
     cdef StaticTags root_chunk   # `root_wire` and `chunk` in one, for a local root that comes first
-    cdef StaticTags usual        # all on the root of a new trace that comes first, with the default decision
-    cdef uint64_t usual_high     # and with this high half of the trace id
+    cdef UsualTags usual         # with the default decision; None before the first
+    cdef uint64_t number         # later ones have a higher one
     cdef str service             # global service or None
     cdef str service_lower
     cdef StaticTags base         # on spans of another service
@@ -50,10 +63,13 @@ cdef class Profile:
 
 cdef Profile make_profile(service, str env, version, dict meta, dict metrics, dict root_meta, dict root_metrics,
                           dict new_trace_meta, dict chunk_meta, dict chunk_metrics):
+    global profile_count
     cdef Profile profile = Profile.__new__(Profile)
-    profile.tags = StaticTags(meta, metrics)
+    profile_count += 1
+    profile.number = profile_count
+    profile.tags = StaticTags(meta, metrics).whole()
     profile.version = StaticTags({} if version is None else {"version": plain_text(version)}, {})
-    profile.tags_version = StaticTags({**profile.tags.meta, **profile.version.meta}, metrics)
+    profile.tags_version = StaticTags({**profile.tags.meta, **profile.version.meta}, metrics).whole()
     profile.root = StaticTags(root_meta, root_metrics)
     profile.root_wire = StaticTags(root_meta, {**root_metrics, "_dd.top_level": 1})
     profile.new_trace = StaticTags(new_trace_meta, {})

@@ -36,6 +36,7 @@ cdef class SampleRule:
     cdef str rate_text           # `_dd.p.ksr`; None until it is needed
     cdef StaticTags kept, rejected       # of a whole trace whose id has this high half
     cdef uint64_t kept_high, rejected_high
+    cdef UsualTags usual         # of a new trace that it keeps; None before the first
 
     cdef inline bint keeps_late(self) noexcept:
         return self.keeps_errors or self.keeps_from_ns >= 0
