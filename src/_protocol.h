@@ -211,13 +211,6 @@ static inline void ft_revive(PyObject *o)
 #endif
 }
 
-/* The same, with its fields zeroed. */
-static inline void ft_revive_zeroed(PyObject *o, size_t size)
-{
-    memset((char *)o + sizeof(PyObject), 0, size - sizeof(PyObject));
-    ft_revive(o);
-}
-
 /* The generated wrapper of a method parses its arguments in a general way, at up to a hundred
  * instructions a call. `quick` takes its place for the common forms, and hands the others on to the
  * wrapper, which is returned; NULL, without a change, if there is no such method. */

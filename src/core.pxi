@@ -86,7 +86,7 @@ cdef class TracerCore:
 
         name, service, resource and span_type are str (None: inherited or derived). Follows ddtrace 4.x.
         """
-        return core_trace(self, name, service, resource, span_type)
+        return given(core_trace(self, name, service, resource, span_type))
 
     def start_span(self, name, child_of=None, service=None, resource=None, span_type=None, activate=False,
                    span_api="datadog"):

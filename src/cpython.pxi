@@ -27,7 +27,6 @@ cdef extern from "_zero.h":
 
 cdef extern from "_protocol.h":
     void ft_revive(PyObject *o)
-    void ft_revive_zeroed(PyObject *o, size_t size)
     int ft_enable_with(PyTypeObject *owner) except -1
     void ft_enable_vectorcall(PyTypeObject *owner, Py_ssize_t offset, int is_method)
     destructor ft_replace_dealloc(PyTypeObject *owner, destructor ours)
@@ -42,6 +41,24 @@ cdef extern from "_protocol.h":
     PyObject *ft_call_quickly(PyObject *callee, PyObject **args, size_t nargsf, PyObject *kwnames)
     ctypedef object (*ft_method)(PyObject *, PyObject **, Py_ssize_t, PyObject *)
     ft_method ft_replace_method(PyTypeObject *type, const char *name, ft_method quick)
+
+
+cdef inline object given(PyObject *raw):
+    """The object of a new reference."""
+    o = <object>raw
+    decref(raw)
+    return o
+
+
+cdef inline PyObject *taken(object o) noexcept:
+    """A new reference to an object."""
+    Py_INCREF(o)
+    return <PyObject *>o
+
+
+cdef inline PyObject *sound(PyObject *raw) except NULL:
+    """The same; NULL raises what is pending."""
+    return raw
 
 
 cdef str take_error():

@@ -10,7 +10,10 @@ cdef str WORD_RESOURCE = "resource"
 cdef str WORD_SPAN_TYPE = "span_type"
 
 
-cdef object quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
+ctypedef PyObject *(*quiet_method)(PyObject *, PyObject **, Py_ssize_t, PyObject *) noexcept
+
+
+cdef PyObject *quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
     """trace(name, service, resource, span_type): all of them by position, or only the name."""
     cdef PyObject *service = <PyObject *>None
     cdef PyObject *resource = <PyObject *>None
@@ -19,7 +22,7 @@ cdef object quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObj
     cdef Py_ssize_t i
     if FT_UNLIKELY(nargs != 1):
         if kwnames != NULL or not 1 < nargs <= 4:
-            return general_trace(self, args, nargs, kwnames)
+            return (<quiet_method>general_trace)(self, args, nargs, kwnames)
         service = args[1]
         resource = args[2] if nargs > 2 else resource
         span_type = args[3] if nargs > 3 else span_type
@@ -33,23 +36,32 @@ cdef object quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObj
             elif word == <PyObject *>WORD_SPAN_TYPE:
                 span_type = args[1 + i]
             else:
-                return general_trace(self, args, nargs, kwnames)
-    return core_trace(<TracerCore>self, <object>args[0], <object>service, <object>resource, <object>span_type)
+                return (<quiet_method>general_trace)(self, args, nargs, kwnames)
+    word = args[0]
+    return core_trace(<TracerCore>self, <object>word, <object>service, <object>resource, <object>span_type)
 
 
 cdef object quick_set_tag(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
     """set_tag(key, value)"""
+    cdef PyObject *key
+    cdef PyObject *value
     if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
         return general_set_tag(self, args, nargs, kwnames)
-    span_set_tag(<Span>self, <object>args[0], <object>args[1])
+    key = args[0]
+    value = args[1]
+    span_set_tag(<Span>self, <object>key, <object>value)
     return None
 
 
 cdef object quick_set_metric(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
     """set_metric(key, value)"""
+    cdef PyObject *key
+    cdef PyObject *value
     if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
         return general_set_metric(self, args, nargs, kwnames)
-    span_set_metric(<Span>self, <object>args[0], <object>args[1])
+    key = args[0]
+    value = args[1]
+    span_set_metric(<Span>self, <object>key, <object>value)
     return None
 
 
@@ -71,7 +83,7 @@ cdef ft_method replace_method(PyTypeObject *owner, const char *name, ft_method q
 cdef int quicken_methods() except -1:
     global general_trace, general_set_tag, general_set_metric, general_finish
     global general_start, general_start_current
-    general_trace = replace_method(<PyTypeObject *>TracerCore, "trace", quick_trace)
+    general_trace = replace_method(<PyTypeObject *>TracerCore, "trace", <ft_method>quick_trace)
     general_set_tag = replace_method(<PyTypeObject *>Span, "set_tag", quick_set_tag)
     general_set_metric = replace_method(<PyTypeObject *>Span, "set_metric", quick_set_metric)
     general_finish = replace_method(<PyTypeObject *>Span, "finish", quick_finish)

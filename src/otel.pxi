@@ -185,6 +185,7 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
     """A span under that of `context`, or under the active item if that is None; made active with a scope."""
     cdef PyObject *item = NULL
     cdef PyObject *parent_raw
+    cdef PyObject *started
     cdef Span span
     if FT_UNLIKELY(not core.is_enabled):
         return noop_span
@@ -193,11 +194,11 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
         if FT_LIKELY(item != NULL and type(<object>item) is Span):
             parent_raw = open_parent(item)
             if FT_LIKELY(parent_raw != NULL):
-                try:
-                    span = <Span>start_child(core, <Span>parent_raw, (<Span>parent_raw)._base,
-                                             otel_operation_name(kind), None, name, None, False, False)
-                finally:
-                    decref(item)
+                started = (<quiet_child>start_child)(
+                    core, <Span>parent_raw, <PyObject *>(<Span>parent_raw)._base, otel_operation_name(kind), None,
+                    name, None, False, False)
+                decref(item)
+                span = <Span>given(sound(started))
                 if FT_LIKELY(not span._flags & SPAN_NOOP):
                     otel_set_kind(span, kind)
                     if scope is not None:

@@ -178,7 +178,7 @@ cdef object discarded_span(Segment segment, TraceState state, uint64_t span_id):
 cdef Span make_discarded_span(TraceState state, uint64_t span_id):
     # A segment of its own that knows no tracer: the root holds this span, which must not hold the root.
     cdef Segment bare = segment_new()
-    cdef Span span = span_new()
+    cdef Span span = <Span>given(span_new())
     bare.state = state
     bare.profile = empty_profile
     Py_INCREF(bare)

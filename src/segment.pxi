@@ -6,6 +6,34 @@ cdef enum:
     CHUNK_MAX_SPANS = 100_000    # flushed at this size even with partial flush off: agent limits
 
 
+cdef extern from *:
+    """
+    /* From the local root to what is counted for tail keep: all that a new segment has zero. */
+    #define FT_SEGMENT struct __pyx_obj_9fasttrace_5_span_Segment
+    #define ft_segment_zero(o) \
+        memset(&((FT_SEGMENT *)(o))->root, 0, offsetof(FT_SEGMENT, tracked) - offsetof(FT_SEGMENT, root))
+    /* One that is put aside has no tracer and no profile, not even None: each count of None waits for the last. */
+    #define ft_segment_adopt(o, its_core, its_profile) \
+        (Py_INCREF(its_core), ((FT_SEGMENT *)(o))->core = (void *)(its_core), \
+         Py_INCREF(its_profile), ((FT_SEGMENT *)(o))->profile = (void *)(its_profile))
+    #define ft_segment_leave(o) \
+        do { \
+            PyObject *its_core = (PyObject *)((FT_SEGMENT *)(o))->core; \
+            PyObject *its_profile = (PyObject *)((FT_SEGMENT *)(o))->profile; \
+            ((FT_SEGMENT *)(o))->core = NULL; \
+            ((FT_SEGMENT *)(o))->profile = NULL; \
+            Py_XDECREF(its_profile); \
+            Py_XDECREF(its_core); \
+        } while (0)
+    """
+    void ft_segment_zero(PyObject *o)
+    void ft_segment_adopt(PyObject *o, PyObject *core, PyObject *profile)
+    void ft_segment_leave(PyObject *o)
+
+
+ctypedef PyObject *(*quiet_segment)(TracerCore) noexcept
+
+
 @cython.internal
 @cython.final
 @cython.no_gc_clear
@@ -30,7 +58,8 @@ cdef class Segment:
     cdef bint tracked            # whether the collector knows it
 
 
-# Pooled as states are.
+# Pooled as states are. Most traces end with nobody else holding their state: it stays with its segment,
+# and the next trace begins with both.
 
 cdef enum:
     SEGMENTS_POOLED = 256
@@ -40,26 +69,45 @@ cdef uint32_t segment_pool_size = 0
 cdef destructor segment_free = NULL      # what Cython generated
 
 
-cdef inline Segment segment_new():
-    """A segment of nothing, unknown to the collector."""
+cdef inline PyObject *segment_taken() noexcept:
+    """A new reference to a segment of the pool, its counters zero; it may have a state. NULL: there is none."""
     global segment_pool_size
     cdef PyObject *o
+    if FT_UNLIKELY(segment_pool_size == 0):
+        return NULL
+    segment_pool_size -= 1
+    o = segment_pool[segment_pool_size]
+    ft_revive(o)
+    ft_segment_zero(o)
+    return o
+
+
+cdef Segment segment_new():
+    """A segment of nothing, unknown to the collector."""
     cdef Segment segment
-    if FT_LIKELY(segment_pool_size > 0):
-        segment_pool_size -= 1
-        o = segment_pool[segment_pool_size]
-        ft_revive(o)
-        segment = <Segment>o
-        decref(o)
-        segment.root = segment.head = segment.tail = segment.sibling = NULL
-        segment.listed = segment.open = segment.finished = segment.abandoned = 0
-        segment.root_owned = segment.entries = False
-        segment.tail_spans = segment.tail_next = 0
-        segment.tail_bytes = 0
+    cdef PyObject *o = segment_taken()
+    if FT_LIKELY(o != NULL):
+        ft_segment_adopt(o, <PyObject *>None, <PyObject *>None)
+        segment = <Segment>given(o)
+        segment.state = None
         return segment
     segment = Segment.__new__(Segment)
     PyObject_GC_UnTrack(<PyObject *>segment)
     return segment
+
+
+cdef inline PyObject *segment_of_new_trace(TracerCore core) except NULL:
+    """A new reference to a segment in a state of its own, both of them new, without ids and times."""
+    cdef PyObject *o = segment_taken()
+    if FT_UNLIKELY(o == NULL):
+        return taken(new_segment(core, state_new()))
+    if FT_UNLIKELY((<Segment>o).state is None):
+        (<Segment>o).state = state_new()
+        (<Segment>o).state.segments = o
+    state_reset(<PyObject *>(<Segment>o).state)
+    ft_segment_adopt(o, <PyObject *>core, <PyObject *>core.profile)
+    (<Segment>o).fork_count = id_fork_count
+    return o
 
 
 cdef void segment_track(PyObject *segment) noexcept:
@@ -78,7 +126,9 @@ cdef void segment_dealloc(PyObject *o) noexcept:
     if FT_UNLIKELY((<Segment>o).tracked):
         (<Segment>o).tracked = False
         PyObject_GC_UnTrack(o)
-    if FT_LIKELY((<Segment>o).state is not None):
+    if FT_LIKELY(state_may_stay(<PyObject *>(<Segment>o).state, o)):
+        pass
+    elif (<Segment>o).state is not None:
         at = &(<Segment>o).state.segments
         while at[0] != NULL:
             if at[0] == o:
@@ -86,8 +136,7 @@ cdef void segment_dealloc(PyObject *o) noexcept:
                 break
             at = &(<Segment>at[0]).sibling
         (<Segment>o).state = None
-    (<Segment>o).profile = None
-    (<Segment>o).core = None
+    ft_segment_leave(o)
     ft_set_refcount(o, 0)
     if FT_LIKELY(segment_pool_size < SEGMENTS_POOLED):
         segment_pool[segment_pool_size] = o

@@ -57,18 +57,14 @@ cdef PyObject *span_call(PyObject *self, PyObject **args, size_t nargsf, PyObjec
 
 cdef extern from *:
     """
-    /* The layout of a Span as Cython lays it out, for code that makes one without going through its type. */
-    #define FT_SPAN_SIZE sizeof(struct __pyx_obj_9fasttrace_5_span_Span)
-    #define FT_SPAN_PARTS(o, which) (((struct __pyx_obj_9fasttrace_5_span_Span *)(o))->which)
-    #define ft_span_blank(o) \
-        (Py_INCREF(Py_None), Py_INCREF(Py_None), FT_SPAN_PARTS(o, _base) = Py_None, FT_SPAN_PARTS(o, _extra) = Py_None)
-    #define ft_span_unblank(o) (Py_DECREF(Py_None), Py_DECREF(Py_None))
-    #define ft_span_is_blank(o) (FT_SPAN_PARTS(o, _base) == Py_None && FT_SPAN_PARTS(o, _extra) == Py_None)
+    /* The layout of a Span as Cython lays it out, for code that makes one without going through its type.
+     * One that is put aside keeps its two references to None, and has no weak references. */
+    #define FT_SPAN struct __pyx_obj_9fasttrace_5_span_Span
+    #define ft_span_is_blank(o) (((FT_SPAN *)(o))->_base == Py_None && ((FT_SPAN *)(o))->_extra == Py_None)
+    #define ft_span_zero(o) memset(&((FT_SPAN *)(o))->_segment, 0, sizeof(FT_SPAN) - offsetof(FT_SPAN, _segment))
     """
-    enum: FT_SPAN_SIZE
-    void ft_span_blank(PyObject *o)
-    void ft_span_unblank(PyObject *o)
     bint ft_span_is_blank(PyObject *o)
+    void ft_span_zero(PyObject *o)
 
 cdef enum:
     SPANS_POOLED = 1024
@@ -78,22 +74,20 @@ cdef uint32_t span_pool_size = 0
 cdef destructor span_free = NULL      # what Cython generated
 
 
-cdef inline Span span_new():
-    """A span with every field zero, unknown to the collector until it holds an object."""
+cdef inline PyObject *span_new() except NULL:
+    """A new reference to a span with every field zero, unknown to the collector until it holds an object."""
     global span_pool_size
     cdef PyObject *o
-    cdef Span span
     if FT_LIKELY(span_pool_size > 0):
         span_pool_size -= 1
         o = span_pool[span_pool_size]
-        ft_revive_zeroed(o, FT_SPAN_SIZE)
-        ft_span_blank(o)
-        span = <Span>o
-        decref(o)
-        return span
+        ft_span_zero(o)
+        ft_revive(o)
+        return o
     span = Span.__new__(Span)
     span_untrack(<PyObject *>span)
-    return span
+    incref(<PyObject *>span)
+    return <PyObject *>span
 
 
 cdef void span_dealloc(PyObject *o) noexcept:
@@ -169,7 +163,6 @@ cdef void span_destroy(PyObject *o) noexcept:
     ft_set_refcount(o, 0)
     if FT_LIKELY(span_pool_size < SPANS_POOLED and ft_span_is_blank(o)):
         span_untrack(o)
-        ft_span_unblank(o)
         span_pool[span_pool_size] = o
         span_pool_size += 1
     else:

@@ -12,28 +12,38 @@ cdef object core_active(TracerCore core):
     return parent_of_item(active_item())
 
 
-cdef inline object core_trace(TracerCore core, object name, object service, object resource, object span_type):
+# What starts spans returns new references as pointers: handing an object on by way of Cython counts its
+# references up and down at each step, on the same few counters, and each has to wait for the one before.
+
+ctypedef int (*quiet_names)(Span, object, object, object) noexcept
+ctypedef int (*quiet_under)(TracerCore, Segment, Span, Span, object, object, bint, bint) noexcept
+ctypedef int (*quiet_new)(TracerCore, Segment, Span, object, bint) noexcept
+ctypedef PyObject *(*quiet_child)(TracerCore, Span, PyObject *, object, object, object, object, bint, bint) noexcept
+
+
+cdef PyObject *core_trace(TracerCore core, object name, object service, object resource, object span_type) except NULL:
     """trace(): the active item decides the parent; an unfinished span is found at once."""
     cdef PyObject *item = NULL
-    cdef PyObject *parent_raw
+    cdef PyObject *parent
+    cdef PyObject *started
     if FT_UNLIKELY(not core.is_enabled):
-        return noop_span
+        incref(<PyObject *>noop_span)
+        return <PyObject *>noop_span
     if FT_UNLIKELY(core.slow_start and core.provider is not None):
-        return core_start(core, core_active(core), name, service, resource, span_type, True)
+        return taken(core_start(core, core_active(core), name, service, resource, span_type, True))
     PyContextVar_Get(active_var, NULL, &item)
     if FT_LIKELY(item != NULL and type(<object>item) is Span):
         # Mostly the span to be the parent, or a finished child of it.
-        parent_raw = open_parent(item)
-        if FT_LIKELY(parent_raw != NULL):
-            try:
-                return start_child(core, <Span>parent_raw, (<Span>parent_raw)._base, name, service, resource,
-                                   span_type, True, False)
-            finally:
-                decref(item)
+        parent = open_parent(item)
+        if FT_LIKELY(parent != NULL):
+            started = (<quiet_child>start_child)(core, <Span>parent, <PyObject *>(<Span>parent)._base, name, service,
+                                                 resource, span_type, True, False)
+            decref(item)
+            return started
         if FT_LIKELY((<Span>item)._above == NULL and (<Span>item)._base is None):
             # Left over from a trace that is complete.
             decref(item)
-            return start_root(core, None, None, name, service, resource, span_type, True)
+            return start_trace(core, name, service, resource, span_type)
     return trace_slow(core, item, name, service, resource, span_type)
 
 
@@ -48,12 +58,12 @@ cdef inline PyObject *open_parent(PyObject *item) noexcept:
     return NULL
 
 
-cdef object trace_slow(TracerCore core, PyObject *item, object name, object service, object resource,
-                       object span_type):
+cdef PyObject *trace_slow(TracerCore core, PyObject *item, object name, object service, object resource,
+                          object span_type) except NULL:
     """trace() when the parent is not at hand; takes over the reference to `item`."""
     if item == NULL or item == <PyObject *>None:
         Py_XDECREF(item)
-        return start_root(core, None, None, name, service, resource, span_type, True)
+        return start_trace(core, name, service, resource, span_type)
     stored = <object>item
     Py_DECREF(stored)
     live = live_item(stored)
@@ -63,8 +73,8 @@ cdef object trace_slow(TracerCore core, PyObject *item, object name, object serv
         parent = parent_of_item(live)
         if type(parent) is Span:
             return start_child(core, <Span>parent, live, name, service, resource, span_type, True, False)
-        return start_root(core, parent, live, name, service, resource, span_type, True)
-    return start_root(core, live, None, name, service, resource, span_type, True)
+        return taken(start_root(core, parent, live, name, service, resource, span_type, True))
+    return taken(start_root(core, live, None, name, service, resource, span_type, True))
 
 
 cdef object core_start(TracerCore core, object parent, object name, object service, object resource,
@@ -74,7 +84,7 @@ cdef object core_start(TracerCore core, object parent, object name, object servi
         item = active_item()
         base = (<Span>item)._base if type(item) is Span else (item if type(item) is AttachNode else None)
     if type(parent) is Span and not (<Span>parent)._flags & SPAN_NOOP:
-        return start_child(core, <Span>parent, base, name, service, resource, span_type, activate, True)
+        return given(start_child(core, <Span>parent, base, name, service, resource, span_type, activate, True))
     if type(parent) is Span and (<Span>parent)._flags & SPAN_DISCARDED:
         if is_discarded_early(span_state(<Span>parent)):
             return parent
@@ -84,10 +94,19 @@ cdef object core_start(TracerCore core, object parent, object name, object servi
     return start_root(core, parent, base, name, service, resource, span_type, activate)
 
 
-cdef inline Span new_span(object name, object resource, object span_type):
-    """A span with its names; what is no text is coerced as ddtrace 4.x does."""
-    cdef Span span = span_new()
+cdef inline PyObject *new_span(object name, object resource, object span_type) except NULL:
+    """A new reference to a span with an id and its names."""
+    cdef PyObject *o = span_new()
+    if FT_UNLIKELY((<quiet_names>span_take_names)(<Span>o, name, resource, span_type) < 0):
+        decref(o)
+        return NULL
+    return o
+
+
+cdef inline int span_take_names(Span span, object name, object resource, object span_type) except -1:
+    """What is no text is coerced as ddtrace 4.x does."""
     span._call = <vectorcall_function>span_call
+    span._span_id = next_id()
     if FT_LIKELY(type(name) is str and PyUnicode_GET_LENGTH(<PyObject *>name) <= TEXT_MAX_CHARS):
         Py_INCREF(name)
         span._name = <PyObject *>name
@@ -100,11 +119,10 @@ cdef inline Span new_span(object name, object resource, object span_type):
             replace_text(&span._resource, text_or_empty(resource))
     if span_type is not None:
         span_set_type(span, span_type)
-    span._span_id = next_id()
-    return span
+    return 0
 
 
-cdef inline object begin(TracerCore core, Segment segment, Span span, bint activate, int64_t now_ns=0):
+cdef inline int begin(TracerCore core, Segment segment, Span span, bint activate, int64_t now_ns=0) except -1:
     """Lists the span, starts its clock and makes it active: the last steps of every start.
 
     now_ns: monotonic, if it was read just now; else 0.
@@ -117,10 +135,8 @@ cdef inline object begin(TracerCore core, Segment segment, Span span, bint activ
     core.open_count += 1
     span._start_ns = now_ns if now_ns else ft_now_ns()
     if FT_UNLIKELY(core.slow_start):
-        begin_slow(core, span, activate)
-    elif activate:
-        set_active(<PyObject *>span)
-    return span
+        return begin_slow(core, span, activate)
+    return set_active(<PyObject *>span) if activate else 0
 
 
 cdef int begin_slow(TracerCore core, Span span, bint activate) except -1:
@@ -162,21 +178,31 @@ cdef int span_own_current(TracerCore core, Span span) except -1:
     return 0
 
 
-cdef inline object start_child(TracerCore core, Span parent, object base, object name, object service,
-                               object resource, object span_type, bint activate, bint explicit):
+cdef PyObject *start_child(TracerCore core, Span parent, object base, object name, object service, object resource,
+                           object span_type, bint activate, bint explicit) except NULL:
     """A span with a local parent; `explicit`: named by the caller, not found as the active one."""
-    cdef Segment segment = <Segment>parent._segment
-    cdef Span span
-    cdef PyObject *root
-    if FT_UNLIKELY(segment.state.discarded == DISCARDED_EARLY and segment.state.priority <= 0):
-        return discarded_span(segment, segment.state, parent._span_id)
-    if FT_UNLIKELY(segment.core is not core or segment.fork_count != id_fork_count or ft_fork_count != id_fork_count
-                   or core.open_count >= core.open_max):
-        return start_apart(core, parent, base, name, service, resource, span_type, activate)
+    cdef PyObject *segment = parent._segment
+    cdef PyObject *state = <PyObject *>(<Segment>segment).state
+    cdef PyObject *span
+    if FT_UNLIKELY((<TraceState>state).discarded == DISCARDED_EARLY and (<TraceState>state).priority <= 0):
+        return taken(discarded_span(<Segment>segment, <TraceState>state, parent._span_id))
+    if FT_UNLIKELY((<Segment>segment).core is not core or (<Segment>segment).fork_count != id_fork_count
+                   or ft_fork_count != id_fork_count or core.open_count >= core.open_max):
+        return taken(start_apart(core, parent, base, name, service, resource, span_type, activate))
     span = new_span(name, resource, span_type)
-    Py_INCREF(segment)
+    if FT_UNLIKELY((<quiet_under>begin_under)(core, <Segment>segment, <Span>span, parent, base, service, activate,
+                                              explicit) < 0):
+        decref(span)
+        return NULL
+    return span
+
+
+cdef inline int begin_under(TracerCore core, Segment segment, Span span, Span parent, object base, object service,
+                            bint activate, bint explicit) except -1:
+    cdef PyObject *root
+    incref(<PyObject *>segment)
     span._segment = <PyObject *>segment
-    Py_INCREF(parent)
+    incref(<PyObject *>parent)
     span._above = <PyObject *>parent
     span._parent_id = parent._span_id
     if base is not None:
@@ -231,7 +257,7 @@ cdef object start_apart(TracerCore core, Span parent, object base, object name, 
     if core.open_count >= core.open_max:
         return too_many_open(core)
     segment = join_segment(core, theirs.state) if theirs.core is not core else theirs
-    span = new_span(name, resource, span_type)
+    span = <Span>given(new_span(name, resource, span_type))
     Py_INCREF(segment)
     span._segment = <PyObject *>segment
     Py_INCREF(parent)
@@ -248,7 +274,8 @@ cdef object start_apart(TracerCore core, Span parent, object base, object name, 
         span_set_version(core, span)
     if segment.state.inherited is not None:
         span._flags |= SPAN_INHERITS
-    return begin(core, segment, span, activate)
+    begin(core, segment, span, activate)
+    return span
 
 
 cdef object too_many_open(TracerCore core):
@@ -257,11 +284,59 @@ cdef object too_many_open(TracerCore core):
     return noop_span
 
 
-cdef int new_trace_id(TraceState state, int64_t wall_ns) except -1:
+cdef PyObject *start_trace(TracerCore core, object name, object service, object resource, object span_type) except NULL:
+    """The local root of a new trace that knows of no other; made active."""
+    cdef PyObject *segment
+    cdef PyObject *span
+    note_fork()
+    if FT_UNLIKELY(core.open_count >= core.open_max):
+        return taken(too_many_open(core))
+    span = new_span(name, resource, span_type)
+    segment = (<quiet_segment>segment_of_new_trace)(core)
+    if FT_UNLIKELY(segment == NULL):
+        decref(span)
+        return NULL
+    (<Span>span)._segment = segment
+    if FT_UNLIKELY((<quiet_new>begin_trace)(core, <Segment>segment, <Span>span, service, resource is not None) < 0):
+        decref(span)
+        return NULL
+    return span
+
+
+cdef inline int begin_trace(TracerCore core, Segment segment, Span span, object service, bint has_resource) except -1:
+    cdef int64_t now_ns = set_trace_ids(core, segment.state)
+    span._flags = SPAN_LOCAL_ROOT | SPAN_NEW_TRACE
+    root_take_service(core, segment, span, service)
+    segment.root = <PyObject *>span
+    if FT_UNLIKELY(core.discards_early):
+        discard_early(core, segment, span, has_resource)
+    return begin(core, segment, span, True, now_ns)
+
+
+cdef inline int64_t set_trace_ids(TracerCore core, TraceState state) noexcept:
+    """A fresh trace id and the offset to the wall clock; returns monotonic time."""
+    cdef int64_t now_ns = ft_now_ns()
+    cdef int64_t wall_ns = root_wall_ns(now_ns)
+    state.offset_ns = wall_offset_ns
+    new_trace_id(state, wall_ns)
+    if FT_UNLIKELY(not core.wide_ids):
+        state.id_high = 0
+    return now_ns
+
+
+cdef inline void new_trace_id(TraceState state, int64_t wall_ns) noexcept:
     """A fresh 128-bit id: 32 bits of Unix seconds, 32 zeros, 64 random bits."""
     state.id_low = next_id()
     state.id_high = <uint64_t>(wall_ns // 1_000_000_000) << 32
-    return 0
+
+
+cdef inline int root_take_service(TracerCore core, Segment segment, Span span, object service) except -1:
+    if service is not None:
+        replace_text(&span._service, text_or_none(service))
+    elif segment.profile.service is not None:
+        incref(<PyObject *>segment.profile.service)
+        span._service = <PyObject *>segment.profile.service
+    return span_set_version(core, span) if segment.profile.version.texts else 0
 
 
 cdef object start_root(TracerCore core, object context, object base, object name, object service, object resource,
@@ -272,11 +347,10 @@ cdef object start_root(TracerCore core, object context, object base, object name
     cdef Span span
     cdef Context above = None
     cdef int64_t now_ns = 0
-    cdef int64_t wall_ns
     note_fork()
     if FT_UNLIKELY(core.open_count >= core.open_max):
         return too_many_open(core)
-    span = new_span(name, resource, span_type)
+    span = <Span>given(new_span(name, resource, span_type))
     span._flags = SPAN_LOCAL_ROOT
     if type(context) is Context:
         above = <Context>context
@@ -297,26 +371,14 @@ cdef object start_root(TracerCore core, object context, object base, object name
             span._flags |= SPAN_NEW_TRACE
     else:
         state = above._state.copy() if above is not None else state_new()
-        now_ns = ft_now_ns()
-        wall_ns = root_wall_ns(now_ns)
-        state.offset_ns = wall_offset_ns
-        state.id_low = next_id()
-        if core.wide_ids:
-            state.id_high = <uint64_t>(wall_ns // 1_000_000_000) << 32
+        now_ns = set_trace_ids(core, state)
         segment = new_segment(core, state)
         span._flags |= SPAN_NEW_TRACE
     Py_INCREF(segment)
     span._segment = <PyObject *>segment
     if base is not None:
         span._base = base
-    if service is None:
-        if segment.profile.service is not None:
-            Py_INCREF(segment.profile.service)
-            span._service = <PyObject *>segment.profile.service
-    else:
-        replace_text(&span._service, text_or_none(service))
-    if segment.profile.version.texts:
-        span_set_version(core, span)
+    root_take_service(core, segment, span, service)
     if segment.root == NULL:
         segment.root = <PyObject *>span
     else:
@@ -326,4 +388,5 @@ cdef object start_root(TracerCore core, object context, object base, object name
     if FT_UNLIKELY(above is not None and above._span_links):
         for link in above._span_links:
             span_copy_link(span, link)
-    return begin(core, segment, span, activate, now_ns)
+    begin(core, segment, span, activate, now_ns)
+    return span

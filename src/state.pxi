@@ -159,6 +159,32 @@ cdef uint32_t state_pool_size = 0
 cdef destructor state_free = NULL     # what Cython generated
 
 
+cdef inline void state_reset(PyObject *o) noexcept:
+    """Nothing decided; ids, times and segments are the caller's business."""
+    (<TraceState>o).has_objects = (<TraceState>o).has_priority = False
+    (<TraceState>o).priority = 0
+    (<TraceState>o).mechanism = MECHANISM_NONE
+    (<TraceState>o).source = (<TraceState>o).discarded = (<TraceState>o).is_known = 0
+    (<TraceState>o).limit = 0.0
+
+
+cdef inline bint state_is_bare(PyObject *o) noexcept:
+    """Whether the state holds nothing that has to be let go."""
+    return (<TraceState>o).meta is None and (<TraceState>o).baggage is None and (<TraceState>o).origin is None \
+        and (<TraceState>o).parent_tag is None and (<TraceState>o).propagated is None \
+        and (<TraceState>o).inherited is None
+
+
+cdef inline bint state_may_stay(PyObject *o, PyObject *segment) noexcept:
+    """Whether the state of an ended segment is nobody else's and bare, for the next trace; lets go of its rule."""
+    if ft_refcount(o) != 1 or o == <PyObject *>None or (<TraceState>o).segments != segment \
+            or (<TraceState>o).tracked or not state_is_bare(o):
+        return False
+    if (<TraceState>o).rule is not None:
+        (<TraceState>o).rule = None
+    return True
+
+
 cdef inline TraceState state_new():
     """A state of nothing, unknown to the collector."""
     global state_pool_size
@@ -172,12 +198,8 @@ cdef inline TraceState state_new():
         decref(o)
         state.id_high = state.id_low = 0
         state.offset_ns = 0
-        state.has_objects = state.has_priority = False
-        state.priority = 0
-        state.mechanism = MECHANISM_NONE
-        state.source = state.discarded = state.is_known = 0
-        state.limit = 0.0
         state.segments = NULL
+        state_reset(o)
         return state
     state = TraceState.__new__(TraceState)
     PyObject_GC_UnTrack(<PyObject *>state)
@@ -193,9 +215,7 @@ cdef void state_dealloc(PyObject *o) noexcept:
         PyObject_GC_UnTrack(o)
     if (<TraceState>o).rule is not None:
         (<TraceState>o).rule = None
-    if FT_UNLIKELY((<TraceState>o).meta is not None or (<TraceState>o).baggage is not None
-                   or (<TraceState>o).origin is not None or (<TraceState>o).parent_tag is not None
-                   or (<TraceState>o).propagated is not None or (<TraceState>o).inherited is not None):
+    if FT_UNLIKELY(not state_is_bare(o)):
         (<TraceState>o).meta = (<TraceState>o).baggage = (<TraceState>o).parent_tag = None
         (<TraceState>o).origin = None
         (<TraceState>o).propagated = (<TraceState>o).inherited = None

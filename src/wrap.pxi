@@ -83,7 +83,8 @@ cdef class WrappedFunction(WrappedCallable):
 
 
 # Called so that an exception stays pending instead of being raised: a `try` costs more.
-ctypedef PyObject *(*quiet_trace)(TracerCore, object, object, object, object) noexcept
+# Pointers, as Cython would count up and down what it fetches from `self`: None mostly, one time after the other.
+ctypedef PyObject *(*quiet_trace)(TracerCore, PyObject *, PyObject *, PyObject *, PyObject *) noexcept
 ctypedef int (*quiet_finish)(Span) noexcept
 
 
@@ -95,9 +96,10 @@ cdef PyObject *wrapped_call(PyObject *self, PyObject **args, size_t nargsf, PyOb
         return PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
     if FT_UNLIKELY((<WrappedCallable>self)._core._wrap_executor is not None):
         return wrapped_by_executor(self, args, nargsf, kwnames)
-    raw = (<quiet_trace>core_trace)((<WrappedCallable>self)._core, (<WrappedCallable>self)._span_name,
-                                    (<WrappedCallable>self)._service, (<WrappedCallable>self)._resource,
-                                    (<WrappedCallable>self)._span_type)
+    raw = (<quiet_trace>core_trace)(
+        <TracerCore><PyObject *>(<WrappedCallable>self)._core, <PyObject *>(<WrappedCallable>self)._span_name,
+        <PyObject *>(<WrappedCallable>self)._service, <PyObject *>(<WrappedCallable>self)._resource,
+        <PyObject *>(<WrappedCallable>self)._span_type)
     if FT_UNLIKELY(raw == NULL):
         warn("internal", "no span could be started: %s" % take_error())
         return PyObject_Vectorcall(<PyObject *>(<WrappedCallable>self)._function, args, nargsf, kwnames)
