@@ -160,8 +160,11 @@ cdef void span_destroy(PyObject *o) noexcept:
         decref((<Span>o)._resource)
     if (<Span>o)._tags != NULL:
         tags_free((<Span>o)._tags)
+    if FT_UNLIKELY(not ft_span_is_blank(o)):
+        (<Span>o)._base = None
+        (<Span>o)._extra = None
     ft_set_refcount(o, 0)
-    if FT_LIKELY(span_pool_size < SPANS_POOLED and ft_span_is_blank(o)):
+    if FT_LIKELY(span_pool_size < SPANS_POOLED):
         span_untrack(o)
         span_pool[span_pool_size] = o
         span_pool_size += 1
