@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from agent_process import free_ports
+from conftest import FULL
 from inner_pytest import ROOT
-from run_command import PATH, RUN, at_once
+from run_command import PATH, RUN, at_once, outcome, run
 from server_processes import PATIENCE_S
 
 from fasttrace.tree import draw
@@ -113,9 +114,9 @@ VARYING = {
 }
 
 
-def masked(log: str, port: int, varying: dict[str, str] = VARYING) -> list[str]:
-    """The lines of a log, in any order of processes, without what varies."""
-    log = log.replace(str(port), "PORT")
+def masked(log: str, own: object, varying: dict[str, str] = VARYING) -> list[str]:
+    """The lines of a log, in any order of processes, without what varies: `own` and that."""
+    log = log.replace(str(own), "OWN")
     for pattern, replacement in varying.items():
         log = re.sub(pattern, replacement, log)
     return sorted(log.splitlines())
@@ -347,48 +348,79 @@ def test_django_with_its_admin(session: Any, tmp_path: Path) -> None:
     assert set(statements) <= {"SELECT", "connect", "PRAGMA", "CREATE", "UPDATE", "BEGIN"}
 
 
-def test_tasks_of_celery(session: Any, tmp_path: Path) -> None:
-    """A task called by one command, the task it calls, and their SQL are one trace."""
-    env = environment(session, SHOP_DIRECTORY=str(tmp_path))
-    command = [*RUN, "-m", "celery", "-A", "celery_shop"]
-    options = ["-l", "error", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    with open(tmp_path / "log", "wb") as log:
+#: The same for Celery: ids, its processes, and how long tasks took.
+VARYING_IN_CELERY = {
+    **{pattern: "TIME" for pattern in VARYING if "d{4}" in pattern},
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+": "TIME",
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
+    r"0x[0-9a-f]+": "ADDRESS",
+    r"PoolWorker-\d+|ThreadPoolExecutor-\d+_\d+": "POOL",
+    r"succeeded in [-e\d.]+s": "succeeded in N s",
+}
+
+
+@pytest.mark.parametrize("pool", ["prefork", *(["threads", "gevent", "solo"] if FULL else [])])
+def test_tasks_of_celery(pool: str, session: Any, tmp_path: Path) -> None:
+    """A task called by one command, the task it calls, and their SQL are one trace.
+
+    What callers and worker print, results, errors and exit codes are as without fasttrace-run.
+    """
+    found: dict[str, Any] = {}
+
+    def serve(way: tuple[str, list[str]]) -> None:
+        name, start = way
+        directory = tmp_path / name
+        directory.mkdir()
+        env = environment(session, SHOP_DIRECTORY=str(directory))
+        command = [*start, "-m", "celery", "-A", "celery_shop"]
+        options = ["-l", "info", "--pool", pool, "--concurrency", "2"]
         worker = subprocess.Popen(
-            [*command, "worker", "--concurrency", "2", *options],
-            env={**env, "PYTHONWARNINGS": "ignore"},
-            cwd=EXAMPLES,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        called = subprocess.run(
-            [*command, "call", "celery_shop.order", "--args", '["bread"]'],
+            [*command, "worker", *options, "--without-gossip", "--without-mingle"],
             env=env,
             cwd=EXAMPLES,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            start_new_session=True,
         )
-        assert re.fullmatch(r"[-0-9a-f]{36}\n", called.stdout), called
-        deadline = time.monotonic() + PATIENCE_S
-        while not (tmp_path / "baked").exists():
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(PATIENCE_S) == 0
-    finally:
         try:
-            os.killpg(worker.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        worker.wait()
-    assert "fasttrace" not in (tmp_path / "log").read_text()
+            calls = [
+                run(*command, "call", f"celery_shop.{task}", "--args", f'["{item}"]', **called)
+                for task, item in (("order", "bread"), ("bake", "stone"))
+                for called in [{"cwd": EXAMPLES, "env": env}]
+            ]
+            deadline = time.monotonic() + PATIENCE_S
+            while len(list((directory / "results").glob("celery-task-meta-*"))) < 3:
+                assert time.monotonic() < deadline
+                assert worker.poll() is None
+                time.sleep(0.05)
+            worker.send_signal(signal.SIGTERM)
+            printed, logged = worker.communicate(timeout=PATIENCE_S)
+        finally:
+            try:
+                os.killpg(worker.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            worker.wait()
+        texts = [printed, logged, *(text for call in calls for text in outcome(call)[1:])]
+        results = [file.read_text() for file in (directory / "results").iterdir()]
+        found[name] = [
+            [worker.returncode, *(call.returncode for call in calls)],
+            *[masked(text, directory, VARYING_IN_CELERY) for text in (*texts, "\n".join(results))],
+        ]
+
+    at_once(serve, [("without", [sys.executable]), ("with", RUN)])
+    for without, with_it in zip(found["without"], found["with"], strict=True):
+        assert with_it == without
+    codes, printed, logged, *_, results = found["with"]
+    assert codes == [0, 0, 0]
+    assert "worker: Warm shutdown (MainProcess)" in printed
+    assert "ValueError: a stone cannot be baked" in logged
+    assert sum('"SUCCESS"' in result for result in results) == 2
     spans = session.spans()
-    first = trace_of(spans, "apply_async/celery_shop.order")
     bake = ["consumer", "run/celery_shop.bake", []]
-    assert shape(first) == [
+    assert shape(trace_of(spans, "apply_async/celery_shop.order")) == [
         *("producer", "apply_async/celery_shop.order"),
         [
             [
@@ -397,6 +429,10 @@ def test_tasks_of_celery(session: Any, tmp_path: Path) -> None:
             ]
         ],
     ]
+    failed = trace_of(spans, "apply_async/celery_shop.bake")
+    assert shape(failed) == ["producer", "apply_async/celery_shop.bake", [bake]]
+    assert sorted(span.get("error", 0) for span in failed) == [0, 1]
+    assert len(spans) == 8
 
 
 def test_a_script_with_threads(session: Any, tmp_path: Path) -> None:
