@@ -362,6 +362,7 @@ def test_what_is_never_detached_goes_with_its_scope(face: Face) -> None:
     face.spans()
 
 
+@pytest.mark.usefixtures("no_log_lines")
 def test_detach_in_a_foreign_context(face: Face) -> None:
     """A token of another thread's or task's context is taken back without an error."""
     tokens: list[Any] = []
@@ -384,6 +385,7 @@ def test_detach_in_a_foreign_context(face: Face) -> None:
     assert len(face.spans()) == 1
 
 
+@pytest.mark.usefixtures("no_log_lines")
 def test_a_scope_in_a_generator_closed_elsewhere(face: Face) -> None:
     """An async generator that the event loop closes in another task ends its span quietly."""
 
