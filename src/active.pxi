@@ -31,6 +31,7 @@ cdef class AttachNode:
     cdef object token                # of the context it was attached in; None once it was detached
     cdef bint detached               # void in every context
     cdef bint also_ended             # a span that has ended is still what is active
+    cdef bint of_otel                # its end is that of what was attached after it
 
 
 cdef inline int set_active(PyObject *item) except -1:
@@ -121,7 +122,7 @@ def attach(item, payload=None, bint also_ended=False) -> AttachNode:
     node.item = item
     node.base = base
     node.payload = payload
-    node.also_ended = also_ended
+    node.also_ended = node.of_otel = also_ended
     attached_count += 1
     node.number = attached_count
     token = contextvar_set(active_var, <PyObject *>node)
@@ -135,23 +136,43 @@ def detach(AttachNode node) -> None:
 
     A node that is detached where it was attached, and before none that was attached later, only goes
     from this context: tasks begun under it keep what they began with. Otherwise it is void in every
-    context.
+    context. A node of OpenTelemetry takes those along that were attached after it, as OpenTelemetry
+    says: libraries attach values below the span of a request, and leave it to the span's end to take
+    them away.
     """
     token = node.token
     if token is None:
         return
     node.token = None
     nearest = nearest_node(stored_item())
-    if nearest is None or (<AttachNode>nearest).number <= node.number:
+    if nearest is None or (<AttachNode>nearest).number <= node.number or \
+            node.of_otel and all_of_otel(nearest, node):
         try:
             PyContextVar_Reset(active_var, <PyObject *>token)
         except ValueError:
             node.detached = True    # attached elsewhere
         else:
+            if nearest is not None and (<AttachNode>nearest).number > node.number:
+                drop_nodes(nearest, node)
             node.base = None        # or a chain of tasks, each begun under a node of the last, would grow
     else:
         node.detached = True
     active_item()
+
+
+cdef bint all_of_otel(AttachNode node, AttachNode end):
+    """Whether the nodes from `node` down to `end`, exclusively, are OpenTelemetry's; None is the bottom."""
+    while node is not None and node is not end and node.of_otel:
+        node = nearest_node(node.base)
+    return node is end
+
+
+cdef int drop_nodes(AttachNode node, AttachNode end) except -1:
+    """Makes later detaches of the nodes from `node` down to `end`, exclusively, do nothing."""
+    while node is not None and node is not end:
+        node.token = None
+        node = nearest_node(node.base)
+    return 0
 
 
 cdef AttachNode nearest_node(object item):

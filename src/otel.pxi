@@ -248,6 +248,7 @@ cdef Span otel_start_slow(TracerCore core, object name, object context, int kind
         return span
     else:
         token = attach(span, None)
+        (<AttachNode>token).of_otel = True
     Py_INCREF(token)
     scope.token = <PyObject *>token
     return span
@@ -452,11 +453,14 @@ cdef int scope_restore(SpanScope scope, Span span, object token) except -1:
         detach(token)
     elif type(token) is Restore:
         otel_provide(scope.tracer.core, (<Restore>token).item)
-    elif nearest_node(stored_item()) is nearest_node(span._base):    # else something attached later stays
-        try:
-            PyContextVar_Reset(active_var, <PyObject *>token)
-        except ValueError:
-            pass             # left in another context than it was entered in
+    else:
+        nearest, base = nearest_node(stored_item()), nearest_node(span._base)
+        if all_of_otel(nearest, base):      # else something attached later stays
+            try:
+                PyContextVar_Reset(active_var, <PyObject *>token)
+            except ValueError:
+                return 0         # left in another context than it was entered in
+            drop_nodes(nearest, base)
     return 0
 
 

@@ -3,13 +3,15 @@
 Two worlds do the same steps: opentelemetry-sdk with the stock runtime context, and fasttrace. After
 each step both say what is current, in every execution context; each span has the same parent.
 
-Not among the steps is what docs/opentelemetry.md says is different: to detach out of order, and
-what goes on in a context copied inside of a span's own scope after the span has ended.
+Not among the steps is what docs/opentelemetry.md says is different: to detach what has gone with an
+outer scope, and what goes on in a context copied inside of a span's own scope after the span has
+ended.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +31,7 @@ STOCK = ContextVarsRuntimeContext()
 SDK = TracerProvider().get_tracer("oracle")
 STEPS = ("span", "native", "root", "under saved", "use_span", "baggage", "saved", "end used")
 #: What is done: mostly a scope opened; "close" the last one of the execution context.
-ACTIONS = (*STEPS, "close", "close", "close", "save", "copy", "switch")
+ACTIONS = (*STEPS, "forget", "close", "close", "close", "save", "copy", "switch")
 
 
 class World:
@@ -39,7 +41,7 @@ class World:
         self.tracer = tracer
         self.start_native = start_native
         self.contexts = [contextvars.copy_context()]
-        self.scopes: list[list[Any]] = [[]]  # of each context: (undo, ends a span, used span)
+        self.scopes: list[list[Any]] = [[]]  # of each context: (undo, ends, used span, is native)
         self.usable = [True]
         self.at = 0
         self.saved: list[Any] = [Context()]
@@ -93,7 +95,10 @@ class World:
         elif action in ("baggage", "saved"):
             given = baggage.set_baggage("k", name) if action == "baggage" else saved
             token = context.attach(given)
-            scopes.append((lambda: context.detach(token), None, None))
+            scopes.append((lambda: context.detach(token), None, None, False))
+        elif action == "forget":
+            if not (scopes and scopes[-1][3]):  # the end of a native span detaches nothing
+                context.attach(baggage.set_baggage("k", name))
         else:
             self.open(name, action, saved)
 
@@ -114,11 +119,12 @@ class World:
         parent_id = parent.span_id if parent is not None else getattr(span, "parent_id", None)
         self.seen.append((name, "under", self.names.get(parent_id) if parent_id else None))
         ends = None if used is not None else len(self.contexts)
-        self.scopes[self.at].append((lambda: scope.__exit__(None, None, None), ends, used))
+        undo = functools.partial(scope.__exit__, None, None, None)
+        self.scopes[self.at].append((undo, ends, used, action == "native"))
 
     def close(self) -> None:
         """Close the last scope of this context."""
-        undo, ends, used = self.scopes[self.at].pop()
+        undo, ends, used, _ = self.scopes[self.at].pop()
         undo()
         if used is not None:
             used.end()
@@ -126,7 +132,7 @@ class World:
             # Contexts copied inside still have the span, which has ended.
             for at in range(ends, len(self.contexts)):
                 self.usable[at] = False
-                for _, _, kept in self.scopes[at]:
+                for _, _, kept, _ in self.scopes[at]:
                     if kept is not None:
                         kept.end()
 
@@ -156,6 +162,8 @@ def test_scopes_agree_with_the_sdk(face: Face, steps: list[tuple[str, int]]) -> 
         ["span", "save", "baggage", "copy", "switch", "under saved", "close", "close"],
         ["use_span", "end used", "native", "span", "close", "close", "close"],
         ["span", "save", "close", "saved", "native", "span", "close", "close", "close"],
+        ["span", "forget", "use_span", "forget", "baggage", "forget", "close", "close", "close"],
+        ["saved", "root", "forget", "forget", "close", "native", "close", "close"],
     ],
 )
 def test_scopes_that_programs_have(face: Face, steps: list[str]) -> None:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from agent_process import free_ports
+from conftest import FULL
 from inner_pytest import ROOT
-from run_command import PATH, RUN, at_once
+from run_command import PATH, RUN, at_once, outcome, run
 from server_processes import PATIENCE_S
 
 from fasttrace.tree import draw
@@ -105,12 +106,20 @@ def environment(session: Any, **extra: str) -> dict[str, str]:
     return {**session.env(DD_SERVICE="shop"), "PYTHONPATH": path, **extra}
 
 
-def masked(log: str, port: int) -> list[str]:
-    """The lines of a log, in any order of processes, without times and numbers of processes."""
-    log = log.replace(str(port), "PORT")
-    log = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [+-]\d{4}|,\d{3})?", "TIME", log)
-    log = re.sub(r"127.0.0.1:\d+", "CLIENT", log)
-    return sorted(re.sub(r"\b\d{2,}\b", "N", log).splitlines())
+#: What differs from one run of a program to the next: pattern -> what stands for it.
+VARYING = {
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [+-]\d{4}|,\d{3})?": "TIME",
+    r"127.0.0.1:\d+": "CLIENT",
+    r"\b\d{2,}\b": "N",
+}
+
+
+def masked(log: str, own: object, varying: dict[str, str] = VARYING) -> list[str]:
+    """The lines of a log, in any order of processes, without what varies: `own` and that."""
+    log = log.replace(str(own), "OWN")
+    for pattern, replacement in varying.items():
+        log = re.sub(pattern, replacement, log)
+    return sorted(log.splitlines())
 
 
 def with_and_without(
@@ -140,11 +149,17 @@ def with_and_without(
     return list(session.spans())
 
 
+def traces_of(spans: list[dict[str, Any]], resource: str) -> list[list[dict[str, Any]]]:
+    """The traces whose root has that resource."""
+    roots = [s for s in spans if s["resource"] == resource and not s.get("parent_id")]
+    return [[span for span in spans if span["trace_id"] == root["trace_id"]] for root in roots]
+
+
 def trace_of(spans: list[dict[str, Any]], resource: str) -> list[dict[str, Any]]:
     """The spans of the only trace whose root has that resource, in the order of their starts."""
-    roots = [s for s in spans if s["resource"] == resource and not s.get("parent_id")]
-    assert len(roots) == 1, draw(spans)
-    return [span for span in spans if span["trace_id"] == roots[0]["trace_id"]]
+    traces = traces_of(spans, resource)
+    assert len(traces) == 1, draw(spans)
+    return traces[0]
 
 
 def shape(spans: list[dict[str, Any]]) -> Any:
@@ -175,6 +190,15 @@ def gunicorn(tmp_path: Path, application: str) -> list[str]:
     ]
 
 
+#: Requests in a row: some are served by the same thread, and each has to be a trace of its own.
+ORDERS = 5
+
+
+def orders(server: Server) -> list[Any]:
+    """Order several times."""
+    return [server.ask("/order/bread") for _ in range(ORDERS)]
+
+
 ORDER_IN_FLASK = [
     *("server.request", "GET /order/<item>"),
     [
@@ -186,37 +210,71 @@ ORDER_IN_FLASK = [
 
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_flask_under_gunicorn(worker: str, session: Any, tmp_path: Path) -> None:
-    """A request, what it asks another worker, and its SQL are one trace, gevent or not."""
+    """Each request, what it asks another worker, and its SQL are one trace, gevent or not."""
     command = [*gunicorn(tmp_path, "flask_shop:app"), "--worker-class", worker]
-    spans = with_and_without(
-        [sys.executable], command, session, EXAMPLES, tmp_path, lambda s: s.ask("/order/bread")
-    )
-    assert shape(trace_of(spans, "GET /order/<item>")) == ORDER_IN_FLASK
+    spans = with_and_without([sys.executable], command, session, EXAMPLES, tmp_path, orders)
+    traces = traces_of(spans, "GET /order/<item>")
+    assert list(map(shape, traces)) == [ORDER_IN_FLASK] * ORDERS
+    assert len(spans) == sum(map(len, traces))
     metrics = [span["metrics"] for span in spans if span.get("metrics")]
     processes = {one["process_id"] for one in metrics if "process_id" in one}
     assert len(processes) == 2 or worker == "gevent"  # one of its workers can answer itself
 
 
-@pytest.mark.parametrize("way", ["import", "run"])
-def test_flask_under_uwsgi(way: str, session: Any, tmp_path: Path) -> None:
-    """`--import fasttrace.auto` is enough, and so is fasttrace-run, where uWSGI forks in C."""
+#: The same for uWSGI, whose lines have numbers that must not differ: statuses, sizes, processes.
+VARYING_IN_UWSGI = {
+    r"\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\]": "[TIME]",
+    r"pid: \d+": "pid: N",
+    r"0x[0-9a-f]+": "ADDRESS",
+    r"req: \d+/\d+": "req: N/N",
+    r"(in|after) \d+ (msecs|seconds)": "in N s",
+    # a request of ours has the headers that connect it
+    r"(?<=\{)\d+ vars in \d+ bytes(?=\} \[TIME\] GET /stock/)": "N vars in N bytes",
+}
+
+
+def test_flask_under_uwsgi(session: Any, tmp_path: Path) -> None:
+    """`--import fasttrace.auto` is enough, and so is fasttrace-run, where uWSGI forks in C.
+
+    Answers, exit code and log are those of uWSGI without either.
+    """
     program = str(Path(sys.executable).parent / "uwsgi")
     command = [program, "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
-    command += ["--need-app", "--die-on-term", "--enable-threads"]
-    command = [*command, "--import", "fasttrace.auto"] if way == "import" else [*RUN, *command]
-    command += ["--module", "flask_shop:app"]
-    env = environment(session, DD_TRACE_WRITER_INTERVAL_SECONDS="0.05")
-    with Server(command, env, EXAMPLES, tmp_path / "log") as server:
-        assert server.ask("/order/bread")[:2] == (200, "bread: 5 left\n")
-        session.wait_for_spans(5)
-        server.stop()
-        assert "fasttrace" not in server.printed().replace("fasttrace.auto", "")
-    assert shape(trace_of(session.spans(), "GET /order/<item>")) == ORDER_IN_FLASK
+    command += ["--need-app", "--die-on-term", "--enable-threads", "--module", "flask_shop:app"]
+    ways = {
+        "without": command,
+        "run": [*RUN, *command],
+        "import": [*command, "--import", "fasttrace.auto"],
+    }
+    found: dict[str, Any] = {}
+
+    def serve(way: str) -> None:
+        env = environment(session, DD_SERVICE=f"shop-{way}")
+        with Server(ways[way], env, EXAMPLES, tmp_path / way) as server:
+            answers = [*orders(server), server.ask("/order")]
+            deadline = time.monotonic() + PATIENCE_S
+            while server.printed().count("GET /") < 2 * ORDERS + 1:  # a line follows the answer
+                assert time.monotonic() < deadline, server.printed()
+                time.sleep(0.02)
+            code = server.stop()
+            found[way] = answers, code, masked(server.printed(), server.port, VARYING_IN_UWSGI)
+
+    at_once(serve, ways)
+    assert [answer[0] for answer in found["without"][0]] == [200] * ORDERS + [404]
+    assert found["run"] == found["import"] == found["without"]
+    spans = session.spans()
+    assert {span["service"] for span in spans} == {"shop-run", "shop-import"}
+    for way in ("run", "import"):
+        own = [span for span in spans if span["service"] == f"shop-{way}"]
+        traces = traces_of(own, "GET /order/<item>")
+        assert list(map(shape, traces)) == [ORDER_IN_FLASK] * ORDERS
+        assert shape(trace_of(own, "GET /order")) == ["server.request", "GET /order", []]
+        assert len(own) == sum(map(len, traces)) + 1
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
 def test_fastapi_under_uvicorn(options: list[str], session: Any, tmp_path: Path) -> None:
-    """A request, what it asks over HTTP, and its SQL in a thread are one trace."""
+    """Each request, what it asks over HTTP, and its SQL in a thread are one trace."""
     command = ["-m", "uvicorn", "fastapi_shop:app", "--port", "PORT", *options]
     env = {"TMPDIR": str(tmp_path)}
     spans = with_and_without(
@@ -225,12 +283,13 @@ def test_fastapi_under_uvicorn(options: list[str], session: Any, tmp_path: Path)
         session,
         EXAMPLES,
         tmp_path,
-        lambda s: s.ask("/order/bread"),
+        orders,
         env,
     )
     sent = ["internal", "GET /stock/{item} http send", []]
     answered = ["internal", "GET /order/{item} http send", []]
-    assert shape(trace_of(spans, "GET /order/{item}")) == [
+    traces = traces_of(spans, "GET /order/{item}")
+    whole = [
         *("server.request", "GET /order/{item}"),
         [
             [
@@ -245,6 +304,7 @@ def test_fastapi_under_uvicorn(options: list[str], session: Any, tmp_path: Path)
             *(answered, answered),
         ],
     ]
+    assert list(map(shape, traces)) == [whole] * ORDERS
 
 
 def test_django_with_its_admin(session: Any, tmp_path: Path) -> None:
@@ -288,48 +348,79 @@ def test_django_with_its_admin(session: Any, tmp_path: Path) -> None:
     assert set(statements) <= {"SELECT", "connect", "PRAGMA", "CREATE", "UPDATE", "BEGIN"}
 
 
-def test_tasks_of_celery(session: Any, tmp_path: Path) -> None:
-    """A task called by one command, the task it calls, and their SQL are one trace."""
-    env = environment(session, SHOP_DIRECTORY=str(tmp_path))
-    command = [*RUN, "-m", "celery", "-A", "celery_shop"]
-    options = ["-l", "error", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    with open(tmp_path / "log", "wb") as log:
+#: The same for Celery: ids, its processes, and how long tasks took.
+VARYING_IN_CELERY = {
+    **{pattern: "TIME" for pattern in VARYING if "d{4}" in pattern},
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+": "TIME",
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
+    r"0x[0-9a-f]+": "ADDRESS",
+    r"PoolWorker-\d+|ThreadPoolExecutor-\d+_\d+": "POOL",
+    r"succeeded in [-e\d.]+s": "succeeded in N s",
+}
+
+
+@pytest.mark.parametrize("pool", ["prefork", *(["threads", "gevent", "solo"] if FULL else [])])
+def test_tasks_of_celery(pool: str, session: Any, tmp_path: Path) -> None:
+    """A task called by one command, the task it calls, and their SQL are one trace.
+
+    What callers and worker print, results, errors and exit codes are as without fasttrace-run.
+    """
+    found: dict[str, Any] = {}
+
+    def serve(way: tuple[str, list[str]]) -> None:
+        name, start = way
+        directory = tmp_path / name
+        directory.mkdir()
+        env = environment(session, SHOP_DIRECTORY=str(directory))
+        command = [*start, "-m", "celery", "-A", "celery_shop"]
+        options = ["-l", "info", "--pool", pool, "--concurrency", "2"]
         worker = subprocess.Popen(
-            [*command, "worker", "--concurrency", "2", *options],
-            env={**env, "PYTHONWARNINGS": "ignore"},
-            cwd=EXAMPLES,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        called = subprocess.run(
-            [*command, "call", "celery_shop.order", "--args", '["bread"]'],
+            [*command, "worker", *options, "--without-gossip", "--without-mingle"],
             env=env,
             cwd=EXAMPLES,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            start_new_session=True,
         )
-        assert re.fullmatch(r"[-0-9a-f]{36}\n", called.stdout), called
-        deadline = time.monotonic() + PATIENCE_S
-        while not (tmp_path / "baked").exists():
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(PATIENCE_S) == 0
-    finally:
         try:
-            os.killpg(worker.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        worker.wait()
-    assert "fasttrace" not in (tmp_path / "log").read_text()
+            calls = [
+                run(*command, "call", f"celery_shop.{task}", "--args", f'["{item}"]', **called)
+                for task, item in (("order", "bread"), ("bake", "stone"))
+                for called in [{"cwd": EXAMPLES, "env": env}]
+            ]
+            deadline = time.monotonic() + PATIENCE_S
+            while len(list((directory / "results").glob("celery-task-meta-*"))) < 3:
+                assert time.monotonic() < deadline
+                assert worker.poll() is None
+                time.sleep(0.05)
+            worker.send_signal(signal.SIGTERM)
+            printed, logged = worker.communicate(timeout=PATIENCE_S)
+        finally:
+            try:
+                os.killpg(worker.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            worker.wait()
+        texts = [printed, logged, *(text for call in calls for text in outcome(call)[1:])]
+        results = [file.read_text() for file in (directory / "results").iterdir()]
+        found[name] = [
+            [worker.returncode, *(call.returncode for call in calls)],
+            *[masked(text, directory, VARYING_IN_CELERY) for text in (*texts, "\n".join(results))],
+        ]
+
+    at_once(serve, [("without", [sys.executable]), ("with", RUN)])
+    for without, with_it in zip(found["without"], found["with"], strict=True):
+        assert with_it == without
+    codes, printed, logged, *_, results = found["with"]
+    assert codes == [0, 0, 0]
+    assert "worker: Warm shutdown (MainProcess)" in printed
+    assert "ValueError: a stone cannot be baked" in logged
+    assert sum('"SUCCESS"' in result for result in results) == 2
     spans = session.spans()
-    first = trace_of(spans, "apply_async/celery_shop.order")
     bake = ["consumer", "run/celery_shop.bake", []]
-    assert shape(first) == [
+    assert shape(trace_of(spans, "apply_async/celery_shop.order")) == [
         *("producer", "apply_async/celery_shop.order"),
         [
             [
@@ -338,6 +429,10 @@ def test_tasks_of_celery(session: Any, tmp_path: Path) -> None:
             ]
         ],
     ]
+    failed = trace_of(spans, "apply_async/celery_shop.bake")
+    assert shape(failed) == ["producer", "apply_async/celery_shop.bake", [bake]]
+    assert sorted(span.get("error", 0) for span in failed) == [0, 1]
+    assert len(spans) == 8
 
 
 def test_a_script_with_threads(session: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,54 @@ def test_uwsgi(agent: TestAgent, tmp_path: Path) -> None:
     """Every configuration loses and repeats nothing."""
     names = list(CONFIGURATIONS)
     assert each(names, serve, agent, tmp_path) == names
+
+
+#: name -> number of workers, arguments. They have one thread each: the exit callback alone sends.
+RELOADED = {
+    "one worker": (1, []),
+    "two workers": (2, []),
+    "two workers, lazy-apps": (2, ["--lazy-apps"]),
+    "two workers that may have threads": (2, ["--enable-threads"]),
+}
+
+
+def serve_while_reloading(name: str, session: Any, directory: Path) -> None:
+    """Reload by SIGHUP to the master and to the workers in turns, while requests are answered."""
+    workers, arguments = RELOADED[name]
+    size, reloads = 12, 50 if FULL else 6
+    with Server(uwsgi("--processes", str(workers), *arguments), session, directory) as server:
+        new = _wait_for_workers(server, set(), workers)
+        for number in range(reloads):
+            old, signalled = server.workers(), [str(server.process.pid)] if number % 2 else new
+            with ThreadPoolExecutor(1) as pool:
+                job = pool.submit(server.load, size)
+                time.sleep(0.02 * (number % 4))
+                for process in signalled:
+                    os.kill(int(process), signal.SIGHUP)
+                job.result()
+            new = _wait_for_workers(server, old, workers)
+        server.stop(signal.SIGTERM)
+        assert len(server.workers()) >= (reloads + 1) * workers
+        server.check(f"uWSGI, {name} with one thread each, {reloads} reloads")
+
+
+def _wait_for_workers(server: Server, old: set[str], count: int) -> set[str]:
+    """Send requests until `count` workers that are not among `old` have answered; return those.
+
+    uWSGI's master may wait for ever if it is told to do something while its workers start, with or
+    without a tracer.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while len(new := server.workers() - old) < count:
+        assert time.monotonic() < deadline, server.log()
+        server.load(5)  # while one is slow another worker answers
+    return new
+
+
+def test_reload_again_and_again(agent: TestAgent, tmp_path: Path) -> None:
+    """Every request is one trace, however often its worker is replaced while it runs."""
+    names = list(RELOADED)
+    assert each(names, serve_while_reloading, agent, tmp_path) == names
 
 
 @pytest.mark.parametrize("arguments", [[], ["--threads", "2"]], ids=["one thread", "two threads"])

@@ -13,9 +13,9 @@ from pathlib import Path
 from celery import Celery
 
 directory = Path(os.environ.get("SHOP_DIRECTORY", "."))
-for name in ("queue", "control"):
+for name in ("queue", "control", "results"):
     (directory / name).mkdir(exist_ok=True)
-app = Celery("celery_shop", broker="filesystem://")
+app = Celery("celery_shop", broker="filesystem://", backend=f"file://{directory}/results")
 app.conf.broker_transport_options = {
     "data_folder_in": str(directory / "queue"),
     "data_folder_out": str(directory / "queue"),
@@ -26,16 +26,20 @@ app.conf.broker_connection_retry_on_startup = True
 
 
 @app.task
-def order(item: str) -> None:
-    """Note the order and pass it on."""
+def order(item: str) -> int:
+    """Note the order and pass it on; return its number."""
     with sqlite3.connect(directory / "orders") as orders:
         cursor = orders.cursor()
         cursor.execute("CREATE TABLE IF NOT EXISTS orders (item TEXT)")
         cursor.execute("INSERT INTO orders VALUES (?)", (item,))
     bake.delay(item)
+    return cursor.lastrowid or 0
 
 
 @app.task
-def bake(item: str) -> None:
-    """Bake it."""
-    (directory / "baked").write_text(item)
+def bake(item: str) -> str:
+    """Bake it, unless it is a stone."""
+    if item == "stone":
+        raise ValueError(f"a {item} cannot be baked")
+    print("baked", item)
+    return f"warm {item}"

@@ -1,4 +1,4 @@
-"""Flask: routes, blueprints, errors and their handlers, hooks, spans in views, requests at once."""
+"""Flask: routes, blueprints, errors, hooks, spans in views, requests at once and in a row."""
 
 from __future__ import annotations
 
@@ -59,4 +59,8 @@ def main(tracer: trace.Tracer) -> Any:
             context.detach(token)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda i: fetch(port, f"/order/{i}"), range(4)))
+    in_this_thread = app.test_client()
+    for path in ("/order/rye", "/missing", "/stream", "/handled", "/order/oat"):
+        with in_this_thread.get(path) as answer:
+            statuses.append(answer.status_code)
     return statuses
