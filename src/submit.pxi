@@ -228,8 +228,10 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
                                 "larger than a payload may be (%d bytes)"
                                 % (core.payload_max_bytes + PAYLOAD_HEADER_BYTES))
         return put_chunk(core, segment, head, n, partial)
-    waiting = core.full_bytes + core.flying_bytes + payload.size()
+    waiting = core.full_bytes + core.flying_bytes + payload.held()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
+        if waiting - payload.held() + payload.size() <= core.buffer_max_bytes:
+            return put_last_chunk(core, payload, n, starts)
         size = payload.size() - before - strings_before
         if put_back(core, payload, before, strings_before, count_before) and starts:
             start_flusher_unless_running(core)
@@ -249,6 +251,19 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     if FT_UNLIKELY(starts):
         start_flusher_unless_running(core)
     return 0
+
+
+cdef int put_last_chunk(TracerCore core, Payload payload, uint32_t n, bint starts) except -1:
+    """Closes a payload with the chunk in it: there is room for its bytes, but not for strings that may come again."""
+    payload.trace_count += 1
+    payload.span_count += n
+    core.held_count -= n
+    core.buffered_count += n
+    payload.close()
+    core.full.append(payload)
+    core.full_bytes += payload.size()
+    core._wake.raise_flag()
+    return start_flusher_unless_running(core) if starts else 0
 
 
 cdef inline int start_flusher_unless_running(TracerCore core) except -1:

@@ -67,7 +67,6 @@ def finish_traces(tracer: Tracer) -> set[str]:
     for name in sorted(names):
         with tracer.trace(name) as span:
             span.set_tag("long", "x" * 1500)
-    assert tracer._buffered_bytes < 16_384
     tracer._flusher_running = False
     return names
 
@@ -86,6 +85,7 @@ def test_everything_arrives_in_several_bodies() -> None:
         assert len(server.requests) == requests + 1
         tracer.shutdown()
     refused = sum(request["path"] == "/v0.5/traces" for request in server.requests)
+    assert refused == 1
     note_figure(
         f"{refused} v0.5 payload refused, {TRACES} of its spans in {requests - refused} v0.4 "
         f"bodies, {len(server.arrived(200))} spans delivered with a later one"
