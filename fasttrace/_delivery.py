@@ -32,13 +32,15 @@ class Outcome:
     * put_back: whether some of it waits in the buffer for another round
     * warnings: (cause, message) pairs, for when no lock is held
     * notes: debug lines, likewise
+    * payloads: how many were taken out of the buffer
     """
 
-    __slots__ = ("delivered", "notes", "put_back", "warnings")
+    __slots__ = ("delivered", "notes", "payloads", "put_back", "warnings")
 
     def __init__(self) -> None:
         self.delivered = True
         self.put_back = False
+        self.payloads = 0
         self.warnings: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
@@ -79,6 +81,7 @@ class Delivery:
             module = _fork.load("fasttrace._health")
             self._health = module.HealthMetrics(self._core, self._config)
         waiting = self._core._swap()
+        outcome.payloads = len(waiting)
         if self._health is not None:
             self._health.taken(waiting)
         waiting.reverse()  # the oldest is the last

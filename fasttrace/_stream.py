@@ -8,9 +8,10 @@ deadline as its timeout: a peer that sends a byte a second cannot stretch it.
 from __future__ import annotations
 
 import _socket
+import sys
 
 from fasttrace._fork import gate
-from fasttrace._span import NativeEvent, monotonic_ns
+from fasttrace._span import NativeEvent, monotonic_ns, send_all, unlocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +51,19 @@ class PlainStream:
 
     def send_all(self, data: Buffer, deadline_ns: int) -> None:
         """Send all of `data`. Raises TimeoutError or another OSError; some may be sent then."""
-        view = memoryview(data).cast("B")
-        while view:
-            self._socket.settimeout(remaining_s(deadline_ns))
-            view = view[self._socket.send(view[:_SEND_BYTES]) :]
+        self._socket.settimeout(remaining_s(deadline_ns))
+        if sys.platform != "win32":
+            send_all(self._socket.fileno(), data, deadline_ns)
+        else:
+            view = memoryview(data).cast("B")
+            while view:
+                view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
+                self._socket.settimeout(remaining_s(deadline_ns))
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
         self._socket.settimeout(remaining_s(deadline_ns))
-        return self._socket.recv(_RECEIVE_BYTES)
+        return unlocked(self._socket.recv, _RECEIVE_BYTES)
 
     def is_stale(self) -> bool:
         """Whether the idle connection is of no more use: closed by the peer, or out of step."""
@@ -126,7 +131,7 @@ class TlsStream:
         while True:
             with gate:
                 try:
-                    self._tls.do_handshake()
+                    unlocked(self._tls.do_handshake)
                     wait = False
                 except self._want_read:
                     wait = True
@@ -143,7 +148,7 @@ class TlsStream:
         while view:
             with gate:
                 try:
-                    done = self._tls.write(view[:_SEND_BYTES])
+                    done = unlocked(self._tls.write, view[:_SEND_BYTES])
                 except self._want_read:
                     done = 0
                 ready = self._outgoing.read()
@@ -157,7 +162,7 @@ class TlsStream:
         while True:
             with gate:
                 try:
-                    return self._tls.read(_RECEIVE_BYTES)
+                    return unlocked(self._tls.read, _RECEIVE_BYTES)
                 except self._closed:
                     return b""
                 except self._want_read:
@@ -209,7 +214,7 @@ def connect_tcp(addresses: list[Address], deadline_ns: int) -> PlainStream:
         try:
             socket = QuietSocket(family, _socket.SOCK_STREAM)
             socket.settimeout(remaining_s(deadline_ns) / (len(addresses) - index))
-            socket.connect(address)
+            unlocked(socket.connect, address)
             socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             return PlainStream(socket)
         except OSError as failure:
@@ -230,7 +235,7 @@ def connect_unix(path: str, deadline_ns: int) -> PlainStream:
     socket = QuietSocket(family, _socket.SOCK_STREAM)
     try:
         socket.settimeout(remaining_s(deadline_ns))
-        socket.connect(path)
+        unlocked(socket.connect, path)
     except OSError:
         socket.close()
         raise

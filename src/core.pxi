@@ -336,8 +336,10 @@ cdef class TracerCore:
             self.spare = body
             self.spare.used = 0
         else:
+            ft_lock_goes()
             with nogil:
                 buffer_free(&body)
+            ft_lock_is_back()
         return 0
 
     def _unswap(self, Payload payload not None) -> bool:
