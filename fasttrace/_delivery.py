@@ -65,6 +65,7 @@ class Delivery:
         #: payloads so far of which the agent has not said that it took them
         self.lost = 0
         self._last_reason = DEADLINE
+        self._rates: dict[str, float] | None = None  # the newest table; the exporter changes none
         self._refused: Payload | None = None  # the oldest payload, if it was refused before
         self._refusals = 0
         self._met_ns: int | None = None  # the `final_ns` before which the agent was seen
@@ -164,8 +165,9 @@ class Delivery:
 
     def _note(self, result: ExportResult) -> None:
         """Take from a reply what concerns more than its payload."""
-        if result.rates is not None:
+        if result.rates is not None and result.rates is not self._rates:
             self._core._set_rates(result.rates)
+            self._rates = result.rates
         if self._health is not None:
             self._health.attempted(result.status, result.http_status)
 

@@ -1,8 +1,9 @@
 """Byte streams to the agent that keep one total deadline.
 
 They use the C socket type itself. It needs no `socket` module (so that `gevent` and `eventlet` find
-it unimported when they patch), it is never a patched one, and every call gets what is left of the
-deadline as its timeout: a peer that sends a byte a second cannot stretch it.
+it unimported when they patch), and it is never a patched one. What is sent and received over it
+goes through the compiled core, which gives up the interpreter's lock once for all of a piece. Every
+call gets what is left of the deadline: a peer that sends a byte a second cannot stretch it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import _socket
 import sys
 
 from fasttrace._fork import gate
-from fasttrace._span import NativeEvent, monotonic_ns, send_all, unlocked
+from fasttrace._span import NativeEvent, is_readable, monotonic_ns, receive, send_all, unlocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-_SEND_BYTES = 256 * 1024  # at most this much in one system call
+_SEND_BYTES = 256 * 1024  # at most this much in one call, where that is one of Python's
 _RECEIVE_BYTES = 64 * 1024
 _RESET_POLLS, _RESET_POLL_S = 25, 0.002
 
@@ -51,30 +52,35 @@ class PlainStream:
 
     def send_all(self, data: Buffer, deadline_ns: int) -> None:
         """Send all of `data`. Raises TimeoutError or another OSError; some may be sent then."""
-        self._socket.settimeout(remaining_s(deadline_ns))
         if sys.platform != "win32":
             send_all(self._socket.fileno(), data, deadline_ns)
         else:
             view = memoryview(data).cast("B")
             while view:
-                view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
                 self._socket.settimeout(remaining_s(deadline_ns))
+                view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
-        self._socket.settimeout(remaining_s(deadline_ns))
-        return unlocked(self._socket.recv, _RECEIVE_BYTES)
+        if sys.platform != "win32":
+            return receive(self._socket.fileno(), deadline_ns)
+        else:  # noqa: RET505 # or the other would be unreachable to the type checker
+            self._socket.settimeout(remaining_s(deadline_ns))
+            return unlocked(self._socket.recv, _RECEIVE_BYTES)
 
     def is_stale(self) -> bool:
         """Whether the idle connection is of no more use: closed by the peer, or out of step."""
-        self._socket.settimeout(0.0)
-        try:
-            self._socket.recv(1, _socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            pass
-        return True
+        if sys.platform != "win32":
+            return is_readable(self._socket.fileno())
+        else:  # noqa: RET505 # as above
+            self._socket.settimeout(0.0)
+            try:
+                self._socket.recv(1, _socket.MSG_PEEK)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                pass
+            return True
 
     def was_reset(self, error: Exception) -> bool:
         """Whether the peer ended the connection with something unread, `error` being how it ended.

@@ -54,7 +54,7 @@ static inline ft_lock_meter ft_lock_take(void)
     return taken;
 }
 
-enum { FT_SENT_ALL, FT_SEND_TIMEOUT, FT_SEND_INTERRUPTED, FT_SEND_ERROR };
+enum { FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED, FT_IO_ERROR };
 
 #ifndef _WIN32
 #include <errno.h>
@@ -69,38 +69,82 @@ enum { FT_SENT_ALL, FT_SEND_TIMEOUT, FT_SEND_INTERRUPTED, FT_SEND_ERROR };
 #endif
 #define FT_SEND_BYTES ((size_t)1 << 20) /* in one call; a socket takes what it has room for */
 
+/* After a call that would have blocked, waits until another is worth while. */
+static int ft_wait_for(int socket, short events, int64_t left_ns)
+{
+    struct pollfd wanted = {socket, events, 0};
+    int timeout_ms = (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000);
+    if (errno == EINTR)
+        return FT_IO_INTERRUPTED;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        return FT_IO_ERROR;
+    if (poll(&wanted, 1, timeout_ms) < 0)
+        return errno == EINTR ? FT_IO_INTERRUPTED : FT_IO_ERROR;
+    return FT_IO_DONE;
+}
+
 /* Sends bytes from *sent on over a non-blocking socket, until all are, the time (monotonic) is over, a
  * signal came, or an error, which is then in errno. */
 static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
 {
-    struct pollfd writable = {socket, POLLOUT, 0};
     while (*sent < size) {
         size_t left = size - *sent;
-        int64_t left_ns;
-        ssize_t done = send(socket, data + *sent, left < FT_SEND_BYTES ? left : FT_SEND_BYTES, FT_SEND_FLAGS);
-        if (done >= 0) {
-            *sent += (size_t)done;
-            if (*sent == size)
-                break;
-        }
-        else if (errno == EINTR)
-            return FT_SEND_INTERRUPTED;
-        else if (errno != EAGAIN && errno != EWOULDBLOCK)
-            return FT_SEND_ERROR;
-        left_ns = deadline_ns - ft_now_ns();
+        int64_t left_ns = deadline_ns - ft_now_ns();
+        ssize_t done;
+        int outcome;
         if (left_ns <= 0)
-            return FT_SEND_TIMEOUT;
-        if (done < 0 && poll(&writable, 1, (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000)) < 0)
-            return errno == EINTR ? FT_SEND_INTERRUPTED : FT_SEND_ERROR;
+            return FT_IO_TIMEOUT;
+        done = send(socket, data + *sent, left < FT_SEND_BYTES ? left : FT_SEND_BYTES, FT_SEND_FLAGS);
+        if (done >= 0)
+            *sent += (size_t)done;
+        else if ((outcome = ft_wait_for(socket, POLLOUT, left_ns)) != FT_IO_DONE)
+            return outcome;
     }
-    return FT_SENT_ALL;
+    return FT_IO_DONE;
+}
+
+/* Receives what there is, at least a byte unless it is the end; as above. */
+static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
+{
+    for (;;) {
+        int64_t left_ns = deadline_ns - ft_now_ns();
+        ssize_t done;
+        int outcome;
+        if (left_ns <= 0)
+            return FT_IO_TIMEOUT;
+        done = recv(socket, data, room, 0);
+        if (done >= 0) {
+            *received = (size_t)done;
+            return FT_IO_DONE;
+        }
+        if ((outcome = ft_wait_for(socket, POLLIN, left_ns)) != FT_IO_DONE)
+            return outcome;
+    }
+}
+
+/* Whether something can be read at once: data, the end or an error. */
+static int ft_is_readable(int socket)
+{
+    struct pollfd wanted = {socket, POLLIN, 0};
+    return poll(&wanted, 1, 0) != 0;
 }
 #else
 static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
 {
     (void)socket, (void)data, (void)size, (void)deadline_ns, (void)sent;
     errno = ENOSYS;
-    return FT_SEND_ERROR;
+    return FT_IO_ERROR;
+}
+
+static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
+{
+    return ft_send_bytes(socket, data, room, deadline_ns, received);
+}
+
+static int ft_is_readable(int socket)
+{
+    (void)socket;
+    return 1;
 }
 #endif
 

@@ -133,7 +133,11 @@ cdef class Payload:
     @property
     def nbytes(self) -> int:
         """Length of the body in bytes."""
-        return sum([len(piece) for piece in self.buffers()])
+        cdef unsigned char head[16]
+        cdef size_t size = self.size() + (wire_put_array_header(head, self.trace_count) - head)
+        if self.version == 5:
+            size += 1 + (wire_put_array_header(head, self.string_count) - head)
+        return size
 
     cdef size_t size(self) noexcept:
         """Bytes to be sent, without the few of the headers."""

@@ -1,10 +1,10 @@
 # What a background thread does without the interpreter's lock, and how long it holds the lock otherwise.
 #
-# Held is the lock from when a thread has got it to when it gives it up: the time of the wall clock, since an application
-# waits as well while somebody else has the processor. Counted are the stretches between our own releases (waits,
-# sending, freeing what is large) and those of the calls made by `unlocked()`. Where the interpreter makes a thread hand
-# the lock on in the middle, which it does after 5 ms, the wait for it counts as held, so the figure is never too low
-# for that; of `unlocked()` the call itself is left out, some hundred nanoseconds.
+# The lock is held from when a thread has got it to when it gives it up, in time of the wall clock: an application waits
+# also while somebody else has the processor. Counted are the stretches between our own releases (waits, sending,
+# receiving, freeing what is large) and those of calls made by `unlocked()`, of which the call itself is left out, some
+# hundred nanoseconds. Where the interpreter makes a thread hand on the lock, which it does after 5 ms, the wait until
+# it is back is counted as if it were held.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
@@ -13,11 +13,16 @@ cdef extern from "_unlocked.h":
         int64_t held_ns
         int64_t longest_ns
         uint32_t stretches
-    enum: FT_SENT_ALL, FT_SEND_TIMEOUT, FT_SEND_INTERRUPTED
+    enum: FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED
     void ft_lock_goes() noexcept
     void ft_lock_is_back() noexcept
     ft_lock_meter ft_lock_take() noexcept
     int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent) noexcept nogil
+    int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received) noexcept nogil
+    bint ft_is_readable(int socket) noexcept nogil
+
+cdef enum:
+    RECEIVE_BYTES = 16384            # at most at once
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -42,6 +47,18 @@ def unlocked(function, *args):
         ft_lock_is_back()
 
 
+cdef bint io_done(int outcome) except -1:
+    """Whether a call has done its work; False if a signal interrupted it, whose handlers have run."""
+    if outcome == FT_IO_DONE:
+        return True
+    if outcome == FT_IO_TIMEOUT:
+        raise TimeoutError("timed out")
+    if outcome != FT_IO_INTERRUPTED:
+        PyErr_SetFromErrno(OSError)
+    PyErr_CheckSignals()
+    return False
+
+
 def send_all(int socket, data, int64_t deadline_ns) -> None:
     """Sends all of `data`, bytes-like, over a non-blocking socket, with the lock given up once for all of it.
 
@@ -50,20 +67,33 @@ def send_all(int socket, data, int64_t deadline_ns) -> None:
     """
     cdef Py_buffer view
     cdef size_t sent = 0
-    cdef int outcome
+    cdef int outcome = FT_IO_INTERRUPTED
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        while True:
+        while outcome != FT_IO_DONE:
             ft_lock_goes()
             with nogil:
                 outcome = ft_send_bytes(socket, <const char *>view.buf, <size_t>view.len, deadline_ns, &sent)
             ft_lock_is_back()
-            if outcome == FT_SENT_ALL:
-                return
-            if outcome == FT_SEND_TIMEOUT:
-                raise TimeoutError("timed out")
-            if outcome != FT_SEND_INTERRUPTED:
-                PyErr_SetFromErrno(OSError)
-            PyErr_CheckSignals()
+            io_done(outcome)
     finally:
         PyBuffer_Release(&view)
+
+
+def receive(int socket, int64_t deadline_ns) -> bytes:
+    """What has arrived at a non-blocking socket, b"" at the end; waits for it. Otherwise as `send_all`."""
+    cdef char data[RECEIVE_BYTES]
+    cdef size_t received = 0
+    cdef int outcome = FT_IO_INTERRUPTED
+    while outcome != FT_IO_DONE:
+        ft_lock_goes()
+        with nogil:
+            outcome = ft_receive_bytes(socket, data, RECEIVE_BYTES, deadline_ns, &received)
+        ft_lock_is_back()
+        io_done(outcome)
+    return data[:received]
+
+
+def is_readable(int socket) -> bool:
+    """Whether something can be read from a socket at once: data, the end or an error. Not on Windows."""
+    return ft_is_readable(socket)
