@@ -32,13 +32,15 @@ class Outcome:
     * put_back: whether some of it waits in the buffer for another round
     * warnings: (cause, message) pairs, for when no lock is held
     * notes: debug lines, likewise
+    * payloads: how many were taken out of the buffer
     """
 
-    __slots__ = ("delivered", "notes", "put_back", "warnings")
+    __slots__ = ("delivered", "notes", "payloads", "put_back", "warnings")
 
     def __init__(self) -> None:
         self.delivered = True
         self.put_back = False
+        self.payloads = 0
         self.warnings: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
@@ -63,6 +65,7 @@ class Delivery:
         #: payloads so far of which the agent has not said that it took them
         self.lost = 0
         self._last_reason = DEADLINE
+        self._rates: dict[str, float] | None = None  # the newest table; the exporter changes none
         self._refused: Payload | None = None  # the oldest payload, if it was refused before
         self._refusals = 0
         self._met_ns: int | None = None  # the `final_ns` before which the agent was seen
@@ -79,6 +82,7 @@ class Delivery:
             module = _fork.load("fasttrace._health")
             self._health = module.HealthMetrics(self._core, self._config)
         waiting = self._core._swap()
+        outcome.payloads = len(waiting)
         if self._health is not None:
             self._health.taken(waiting)
         waiting.reverse()  # the oldest is the last
@@ -161,8 +165,9 @@ class Delivery:
 
     def _note(self, result: ExportResult) -> None:
         """Take from a reply what concerns more than its payload."""
-        if result.rates is not None:
+        if result.rates is not None and result.rates is not self._rates:
             self._core._set_rates(result.rates)
+            self._rates = result.rates
         if self._health is not None:
             self._health.attempted(result.status, result.http_status)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1 << 20  # of a response; a longer one is not read
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_INTERIM_RESPONSES = 10  # "100 Continue" and the like
-_JOIN_BYTES = 64 * 1024  # a smaller request leaves in one piece, which is one packet where it fits
+_JOIN_BYTES = 64 * 1024  # smaller pieces leave together, in one packet where they fit
 _EARLY_RESPONSE_NS = 50_000_000
 
 
@@ -166,11 +166,18 @@ class HttpClient:
             f"Host: {self._target.host_header}",
         ]
         head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
-        pieces: list[Buffer] = [memoryview(piece).cast("B") for piece in (head, *body)]
-        if sum(map(len, pieces)) <= _JOIN_BYTES:
-            pieces = [b"".join(pieces)]
-        for piece in pieces:
+        small: list[Buffer] = [head]
+        left = _JOIN_BYTES
+        for piece in body:
+            left -= len(piece)
+            if left >= 0:
+                small.append(piece)
+                continue
+            stream.send_all(b"".join(small), deadline_ns)
             stream.send_all(piece, deadline_ns)
+            small, left = [], _JOIN_BYTES
+        if small:
+            stream.send_all(b"".join(small), deadline_ns)
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
@@ -231,8 +238,9 @@ class _Reader:
 
     def response(self) -> Response:
         for _ in range(_MAX_INTERIM_RESPONSES):
-            version, status = _parse_status(self._line())
-            headers = self._headers()
+            first, *lines = self._head()
+            version, status = _parse_status(first)
+            headers = _parse_headers(lines)
             if status >= 200:
                 break
         else:
@@ -250,18 +258,22 @@ class _Reader:
         """Whether more than the response has come, which nobody asked for."""
         return bool(self._buffer)
 
-    def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        left = _MAX_HEAD_BYTES
-        while line := self._line():
-            left -= len(line)
-            if left < 0:
+    def _head(self) -> list[str]:
+        """Take the status line and the headers, up to the first empty line."""
+        while True:
+            if not b"HTTP/1.".startswith(self._buffer[:7]):
+                raise BadResponse("not an HTTP response")
+            plain, usual = self._buffer.find(b"\n\n"), self._buffer.find(b"\n\r\n")
+            if usual >= 0 and not 0 <= plain < usual:
+                size = usual + 3
+                break
+            if plain >= 0:
+                size = plain + 2
+                break
+            if len(self._buffer) > _MAX_HEAD_BYTES:
                 raise BadResponse("the header is too long")
-            name, colon, value = line.partition(b":")
-            if not colon or not name or name != name.strip():
-                raise BadResponse("not a header line")
-            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-        return headers
+            self._fill()
+        return self._exactly(size).decode("latin-1").replace("\r\n", "\n").split("\n")[:-2]
 
     def _body(self, status: int, headers: dict[str, str]) -> tuple[bytes | None, bool]:
         """Return the body and whether the connection is of no more use after it."""
@@ -287,7 +299,11 @@ class _Reader:
             body += self._exactly(size)
             if self._line():
                 raise BadResponse("a chunk has no end")
-        self._headers()  # trailers
+        left = _MAX_HEAD_BYTES
+        while line := self._line():  # trailers
+            left -= len(line)
+            if left < 0:
+                return None, True
         return bytes(body), False
 
     def _rest(self) -> tuple[bytes | None, bool]:
@@ -322,12 +338,23 @@ class _Reader:
         self._buffer += data
 
 
-def _parse_status(line: bytes) -> tuple[str, int]:
-    protocol, _, rest = line.partition(b" ")
+def _parse_status(line: str) -> tuple[str, int]:
+    protocol, _, rest = line.partition(" ")
     code = rest[:3]
-    if not protocol.startswith(b"HTTP/1.") or not code.isdigit() or rest[3:4] not in (b"", b" "):
+    is_number = code.isascii() and code.isdigit()
+    if not protocol.startswith("HTTP/1.") or not is_number or rest[3:4] not in ("", " "):
         raise BadResponse("not an HTTP response")
-    return protocol[5:].decode("latin-1"), int(code)
+    return protocol[5:], int(code)
+
+
+def _parse_headers(lines: list[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise BadResponse("not a header line")
+        headers[name.lower()] = value.strip(" \t\r")
+    return headers
 
 
 def _chunk_size(line: bytes) -> int:

@@ -1,16 +1,18 @@
 """Byte streams to the agent that keep one total deadline.
 
 They use the C socket type itself. It needs no `socket` module (so that `gevent` and `eventlet` find
-it unimported when they patch), it is never a patched one, and every call gets what is left of the
-deadline as its timeout: a peer that sends a byte a second cannot stretch it.
+it unimported when they patch), and it is never a patched one. What is sent and received over it
+goes through the compiled core, which gives up the interpreter's lock once for all of a piece. Every
+call gets what is left of the deadline: a peer that sends a byte a second cannot stretch it.
 """
 
 from __future__ import annotations
 
 import _socket
+import sys
 
 from fasttrace._fork import gate
-from fasttrace._span import NativeEvent, monotonic_ns
+from fasttrace._span import NativeEvent, is_readable, monotonic_ns, receive, send_all, unlocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-_SEND_BYTES = 256 * 1024  # at most this much in one system call
+_SEND_BYTES = 256 * 1024  # at most this much in one call, where that is one of Python's
 _RECEIVE_BYTES = 64 * 1024
 _RESET_POLLS, _RESET_POLL_S = 25, 0.002
 
@@ -50,26 +52,35 @@ class PlainStream:
 
     def send_all(self, data: Buffer, deadline_ns: int) -> None:
         """Send all of `data`. Raises TimeoutError or another OSError; some may be sent then."""
-        view = memoryview(data).cast("B")
-        while view:
-            self._socket.settimeout(remaining_s(deadline_ns))
-            view = view[self._socket.send(view[:_SEND_BYTES]) :]
+        if sys.platform != "win32":
+            send_all(self._socket.fileno(), data, deadline_ns)
+        else:
+            view = memoryview(data).cast("B")
+            while view:
+                self._socket.settimeout(remaining_s(deadline_ns))
+                view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
-        self._socket.settimeout(remaining_s(deadline_ns))
-        return self._socket.recv(_RECEIVE_BYTES)
+        if sys.platform != "win32":
+            return receive(self._socket.fileno(), deadline_ns)
+        else:  # noqa: RET505 # or the other would be unreachable to the type checker
+            self._socket.settimeout(remaining_s(deadline_ns))
+            return unlocked(self._socket.recv, _RECEIVE_BYTES)
 
     def is_stale(self) -> bool:
         """Whether the idle connection is of no more use: closed by the peer, or out of step."""
-        self._socket.settimeout(0.0)
-        try:
-            self._socket.recv(1, _socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            pass
-        return True
+        if sys.platform != "win32":
+            return is_readable(self._socket.fileno())
+        else:  # noqa: RET505 # as above
+            self._socket.settimeout(0.0)
+            try:
+                self._socket.recv(1, _socket.MSG_PEEK)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                pass
+            return True
 
     def was_reset(self, error: Exception) -> bool:
         """Whether the peer ended the connection with something unread, `error` being how it ended.
@@ -126,7 +137,7 @@ class TlsStream:
         while True:
             with gate:
                 try:
-                    self._tls.do_handshake()
+                    unlocked(self._tls.do_handshake)
                     wait = False
                 except self._want_read:
                     wait = True
@@ -143,7 +154,7 @@ class TlsStream:
         while view:
             with gate:
                 try:
-                    done = self._tls.write(view[:_SEND_BYTES])
+                    done = unlocked(self._tls.write, view[:_SEND_BYTES])
                 except self._want_read:
                     done = 0
                 ready = self._outgoing.read()
@@ -157,7 +168,7 @@ class TlsStream:
         while True:
             with gate:
                 try:
-                    return self._tls.read(_RECEIVE_BYTES)
+                    return unlocked(self._tls.read, _RECEIVE_BYTES)
                 except self._closed:
                     return b""
                 except self._want_read:
@@ -209,7 +220,7 @@ def connect_tcp(addresses: list[Address], deadline_ns: int) -> PlainStream:
         try:
             socket = QuietSocket(family, _socket.SOCK_STREAM)
             socket.settimeout(remaining_s(deadline_ns) / (len(addresses) - index))
-            socket.connect(address)
+            unlocked(socket.connect, address)
             socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             return PlainStream(socket)
         except OSError as failure:
@@ -230,7 +241,7 @@ def connect_unix(path: str, deadline_ns: int) -> PlainStream:
     socket = QuietSocket(family, _socket.SOCK_STREAM)
     try:
         socket.settimeout(remaining_s(deadline_ns))
-        socket.connect(path)
+        unlocked(socket.connect, path)
     except OSError:
         socket.close()
         raise

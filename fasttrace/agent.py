@@ -56,6 +56,8 @@ class AgentExporter:
         self._address_error = ""
         self._only_v04 = False
         self._transcoded: tuple[AnyPayload, list[Body]] | None = None  # what is left of a payload
+        self._last_reply: bytes | None = None
+        self._last_rates: dict[str, float] | None = None  # what was read in it
         self._agent_state = ""  # what the agent's replies call the state of its configuration
         self._asked_about: object = None  # the agent, as far as it can be told, that was asked
         self._asked_ns: int | None = None  # monotonic
@@ -167,7 +169,9 @@ class AgentExporter:
         status = response.status
         self._agent_state = response.headers.get("datadog-agent-state", "")
         if 200 <= status < 300:
-            return ExportResult("sent", http_status=status, rates=read_rates(response.body))
+            if response.body != self._last_reply:  # mostly an agent repeats itself
+                self._last_reply, self._last_rates = response.body, read_rates(response.body)
+            return ExportResult("sent", http_status=status, rates=self._last_rates)
         refused = f"refused_{status}"
         detail = f"HTTP status {status}"
         if status in _RETRIED_STATUS:

@@ -15,7 +15,7 @@ from _thread import get_ident
 
 from fasttrace import _clock, _exit, _fork, _log
 from fasttrace._delivery import Delivery, Outcome, warn_all
-from fasttrace._span import NativeEvent, NativeLock, monotonic_ns, start_native_thread
+from fasttrace._span import NativeEvent, NativeLock, lock_time, monotonic_ns, start_native_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,32 @@ class _Ticket:
         self.attempts = 0
 
 
+class LockTime:
+    """A debug counter: how long the background thread has held the interpreter's lock.
+
+    In flushes, that is rounds with something to send: from the end of one wait to the beginning of
+    the next, without the time in which it had given up the lock (`src/unlocked.pxi` says how that
+    is known).
+
+    * flushes: how many there were
+    * held_ns: of all of them, in all
+    * last_ns, last_stretches: of the newest; how often it took the lock
+    * longest_ns: most at a time
+    """
+
+    __slots__ = ("flushes", "held_ns", "last_ns", "last_stretches", "longest_ns")
+
+    def __init__(self) -> None:
+        self.flushes = self.held_ns = self.last_ns = self.last_stretches = self.longest_ns = 0
+
+    def add(self, held_ns: int, longest_ns: int, stretches: int) -> None:
+        """Count one flush."""
+        self.flushes += 1
+        self.held_ns += held_ns
+        self.last_ns, self.last_stretches = held_ns, stretches
+        self.longest_ns = max(self.longest_ns, longest_ns)
+
+
 class Flusher:
     """Delivers the finished traces of `core` with `exporter`.
 
@@ -63,6 +89,8 @@ class Flusher:
         #: what the agent offers; None until the background thread has something to send
         self.discovery: Discovery | None = None
         self._stats: StatsSender | None = None  # made by the first round, if wanted
+        #: what flushes of the background thread cost the application
+        self.lock_time = LockTime()
         self._reset()
         _fork.register(self)
 
@@ -203,6 +231,7 @@ class Flusher:
             while not done and self._wait():
                 # What is finished while the last round is under way is left to `finish_stop` or
                 # `start`: threads that go on tracing must not hold up the end.
+                lock_time()  # what the wait took is nobody's
                 last = self._delivery.final_ns is not None
                 tickets, self._tickets = self._tickets, []
                 outcome = self._round(everything=last or bool(tickets))
@@ -211,6 +240,8 @@ class Flusher:
                 if outcome.delivered:
                     self._discover()
                 done = last and not outcome.put_back
+                if outcome.payloads:
+                    self.lock_time.add(*lock_time())
         finally:
             self._end()
 

@@ -224,11 +224,7 @@ cdef class TracerCore:
             table.buckets = self.table.buckets if self.table is not None \
                 and self.table.interval_ns == table.interval_ns else {}
         if (table is None) != (self.table is None) and self.filling is not None:
-            # A payload says of all its chunks whether they were counted.
-            self.filling.close()
-            self.full.append(self.filling)
-            self.full_bytes += self.filling.size()
-            self.filling = None
+            self.close_filling()  # a payload says of all its chunks whether they were counted
         self.table = table
         self.drops_p0 = drop and table is not None
         self.note_sampling()
@@ -254,7 +250,15 @@ cdef class TracerCore:
         return self.waiting_bytes() + (self.table is not None and len(self.table.buckets) > 0)
 
     cdef size_t waiting_bytes(self) noexcept:
-        return self.full_bytes + self.hand_bytes + (self.filling.size() if self.filling is not None else 0)
+        return self.full_bytes + self.hand_bytes + (self.filling.held() if self.filling is not None else 0)
+
+    cdef int close_filling(self) except -1:
+        """Has the next chunk begin a payload of its own."""
+        self.filling.close()
+        self.full.append(self.filling)
+        self.full_bytes += self.filling.size()
+        self.filling = None
+        return 0
 
     def _swap(self, bint aside=False) -> list:
         """Takes every payload out of the buffer, oldest first; their spans count as in flight.
@@ -332,13 +336,19 @@ cdef class TracerCore:
             self.spare = body
             self.spare.used = 0
         else:
+            ft_lock_goes()
             with nogil:
                 buffer_free(&body)
+            ft_lock_is_back()
         return 0
 
     def _unswap(self, Payload payload not None) -> bool:
         """Puts a payload back in front for a later attempt; False if the buffer has no room for it."""
-        if payload.settled or self.waiting_bytes() + payload.size() > self.buffer_max_bytes:
+        if payload.settled:
+            return False
+        if self.waiting_bytes() + payload.size() > self.buffer_max_bytes and self.filling is not None:
+            self.close_filling()  # it knows strings that take room
+        if self.waiting_bytes() + payload.size() > self.buffer_max_bytes:
             return False
         self.land(payload)
         if payload.exports == 0:

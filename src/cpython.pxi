@@ -3,6 +3,7 @@
 cdef extern from "Python.h":
     void incref "Py_INCREF" (PyObject *o)      # on borrowed pointers: Cython's own would count twice
     void decref "Py_DECREF" (PyObject *o)
+    int PyUnicode_KIND(PyObject *s) nogil
     int PyUnicode_Compare(PyObject *a, PyObject *b) except? -1
     Py_ssize_t PyLong_AsSsize_t(object o) except? -1
     long long PyLong_AsLongLongAndOverflow(object o, int *overflow) except? -1

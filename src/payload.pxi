@@ -5,9 +5,11 @@ cdef enum:
     PAYLOAD_MAX_STRINGS = 400_000
     PAYLOAD_HEADER_BYTES = 16        # at most, beside the chunks and the strings themselves
     BUFFER_KEEP_BYTES = 8 << 20      # a buffer up to this size is used again
+    STRING_OBJECT_BYTES = 72         # of a str, beside its characters, at most
+    STRING_ENTRY_BYTES = 112         # what a dict needs for an entry, and its value, an int
 
 cdef struct StringSlot:
-    PyObject *text       # owned str, or NULL for an empty slot
+    PyObject *text       # a key of the payload's `contents`, or NULL for an empty slot
     uint32_t index       # in the payload's string table
 
 cdef struct StringTable:
@@ -26,12 +28,6 @@ cdef int table_init(StringTable *table, uint32_t room) except -1:
 
 
 cdef void table_free(StringTable *table) noexcept:
-    cdef uint32_t i
-    if table.slots == NULL:
-        return
-    for i in range(table.room):
-        if table.slots[i].text != NULL:
-            decref(table.slots[i].text)
     PyMem_RawFree(table.slots)
     table.slots = NULL
     table.room = table.used = 0
@@ -61,7 +57,6 @@ cdef int table_add(StringTable *table, PyObject *text, uint32_t index) except -1
         PyMem_RawFree(table.slots)
         table[0] = wide
     slot = table_slot(table, text)
-    incref(text)
     slot.text = text
     slot.index = index
     table.used += 1
@@ -104,7 +99,8 @@ cdef class Payload:
     """The body of one request to the agent; takes chunks until it is swapped out."""
     cdef Buffer body             # v0.4 or v0.5 chunks
     cdef Buffer strings          # v0.5: encoded string table
-    cdef StringTable table       # v0.5
+    cdef size_t strings_held     # bytes of `strings` and of all that is kept to know them again
+    cdef StringTable table       # v0.5: the keys of `contents`, found without looking at their text
     cdef dict contents           # v0.5: text -> index
     cdef int version             # 4 or 5
     cdef uint32_t string_count
@@ -137,11 +133,19 @@ cdef class Payload:
     @property
     def nbytes(self) -> int:
         """Length of the body in bytes."""
-        return sum([len(piece) for piece in self.buffers()])
+        cdef unsigned char head[16]
+        cdef size_t size = self.size() + (wire_put_array_header(head, self.trace_count) - head)
+        if self.version == 5:
+            size += 1 + (wire_put_array_header(head, self.string_count) - head)
+        return size
 
     cdef size_t size(self) noexcept:
-        """Bytes held, without the few of the headers."""
+        """Bytes to be sent, without the few of the headers."""
         return self.body.used + self.strings.used
+
+    cdef size_t held(self) noexcept:
+        """Bytes of memory in use: beside those to be sent, those of strings that may come again."""
+        return self.body.used + self.strings_held
 
     cdef uint32_t unsettled(self) noexcept:
         """Spans that are still to be delivered."""
@@ -158,6 +162,7 @@ cdef class Payload:
         """Lets go of the strings themselves: their bytes are written."""
         table_free(&self.table)
         self.contents = None
+        self.strings_held = self.strings.used
 
     cdef int start_strings(self) except -1:
         self.contents = {}
@@ -215,15 +220,26 @@ cdef inline uint32_t string_index(Payload payload, PyObject *text) except? 0:
 cdef uint32_t string_index_new(Payload payload, PyObject *text) except? 0:
     cdef PyObject *known = PyDict_GetItemWithError(payload.contents, <object>text)
     cdef unsigned char *p
-    cdef uint32_t index
+    cdef uint32_t index, room
+    cdef size_t encoded
     if known != NULL:
-        index = <uint32_t>PyLong_AsSsize_t(<object>known)
-    else:
-        index = payload.string_count
-        p = buffer_reserve(&payload.strings, payload.strings.data + payload.strings.used, 64)
-        p = put_text(&payload.strings, p, text)
-        payload.contents[<object>text] = index
-        payload.strings.used = p - payload.strings.data
-        payload.string_count += 1
+        # Not kept: a text made anew for each span would be held once for each.
+        return <uint32_t>PyLong_AsSsize_t(<object>known)
+    index = payload.string_count
+    p = buffer_reserve(&payload.strings, payload.strings.data + payload.strings.used, 64)
+    p = put_text(&payload.strings, p, text)
+    payload.contents[<object>text] = index
+    encoded = p - payload.strings.data - payload.strings.used
+    payload.strings.used += encoded
+    payload.string_count += 1
+    room = payload.table.room
     table_add(&payload.table, text, index)
+    payload.strings_held += encoded + text_bytes(text, encoded) + STRING_ENTRY_BYTES \
+        + <size_t>(payload.table.room - room) * sizeof(StringSlot)
     return index
+
+
+cdef size_t text_bytes(PyObject *text, size_t encoded) noexcept:
+    """Memory of a str of which `encoded` bytes of UTF-8 have been made: it keeps those it does not consist of."""
+    cdef size_t size = STRING_OBJECT_BYTES + PyUnicode_KIND(text) * (PyUnicode_GET_LENGTH(text) + 1)
+    return size if PyUnicode_IS_COMPACT_ASCII(text) else size + encoded

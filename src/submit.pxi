@@ -228,12 +228,9 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
                                 "larger than a payload may be (%d bytes)"
                                 % (core.payload_max_bytes + PAYLOAD_HEADER_BYTES))
         return put_chunk(core, segment, head, n, partial)
-    waiting = core.full_bytes + core.flying_bytes + payload.size()
+    waiting = core.full_bytes + core.flying_bytes + payload.held()
     if FT_UNLIKELY(waiting > core.buffer_max_bytes):
-        size = payload.size() - before - strings_before
-        if put_back(core, payload, before, strings_before, count_before) and starts:
-            start_flusher_unless_running(core)
-        return refuse_chunk(core, n, size, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
+        return put_if_room(core, payload, n, before, strings_before, count_before, starts)
     payload.trace_count += 1
     payload.span_count += n
     core.held_count -= n
@@ -249,6 +246,26 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
     if FT_UNLIKELY(starts):
         start_flusher_unless_running(core)
     return 0
+
+
+cdef int put_if_room(TracerCore core, Payload payload, uint32_t n, size_t body_used, size_t strings_used,
+                     uint32_t string_count, bint starts) except -1:
+    """Closes a payload whose last chunk fills the buffer: with it, if what it knows of strings is all that is too much.
+    """
+    cdef size_t size = payload.size() - body_used - strings_used
+    if core.full_bytes + core.flying_bytes + payload.size() > core.buffer_max_bytes:
+        if put_back(core, payload, body_used, strings_used, string_count) and starts:
+            start_flusher_unless_running(core)
+        return refuse_chunk(core, n, size, "buffer_full", "the buffer is full (%d bytes)" % core.buffer_max_bytes)
+    payload.trace_count += 1
+    payload.span_count += n
+    core.held_count -= n
+    core.buffered_count += n
+    payload.close()
+    core.full.append(payload)
+    core.full_bytes += payload.size()
+    core._wake.raise_flag()
+    return start_flusher_unless_running(core) if starts else 0
 
 
 cdef inline int start_flusher_unless_running(TracerCore core) except -1:

@@ -53,8 +53,10 @@ cdef class NativeLock:
         cdef long long wait_us = lock_wait_us(timeout_s)
         cdef int got = PyThread_acquire_lock_timed(self._lock, 0, 0)
         if not got and wait_us != 0:
+            ft_lock_goes()
             with nogil:
                 got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
+            ft_lock_is_back()
         if got:
             self._held = True
             self._holder = PyThread_get_thread_ident()
@@ -126,12 +128,14 @@ cdef class NativeEvent:
         cdef int got
         if self._up:
             return True
+        ft_lock_goes()
         with nogil:
             got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
             if got:
                 # Handed on at once, and before the GIL is asked for: clear() holds the GIL while
                 # it takes this lock.
                 PyThread_release_lock(self._lock)
+        ft_lock_is_back()
         return self._up
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 from agent_process import AgentSession, TestAgent
-from helpers import accounting_difference, figures, make_offline_tracer, take_payloads
+from helpers import Accounts, accounting_difference, figures, make_offline_tracer, take_payloads
 
 if TYPE_CHECKING:
     from fasttrace import Tracer
@@ -62,6 +62,10 @@ hypothesis.settings.load_profile("full" if FULL else "small")
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what the tests have measured."""
+    default = _default_tracer()
+    if default is not None and _accounts.tests:
+        _accounts.add(default.stats())
+        figures.append(_accounts.figure())
     if figures:
         terminalreporter.section("figures")
         for figure in figures:
@@ -71,6 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 # -- every tracer made during a test ---------------------------------------------------------------
 
 _made: list[Any] = []
+_accounts = Accounts()
 
 
 def _record_new_tracers() -> None:
@@ -124,7 +129,10 @@ def _tracing_checks() -> Iterator[None]:
                 take_payloads(tracer)  # or shutdown() would try to send what a test left behind
             tracer.shutdown(10.0)
             _check(tracer)
+            _accounts.add(tracer.stats())
         take_payloads(default)  # or it warns in the middle of other tests that there is no agent
+        _check(default)
+        _accounts.tests += 1
     finally:
         _made.clear()
     assert leftover is None, f"the test left {leftover!r} active"

@@ -8,6 +8,8 @@ import sys
 import textwrap
 from typing import Any
 
+from helpers import note_figure
+
 HEAD = """
 import os, signal, sys, threading, time
 from fasttrace import tracer
@@ -49,6 +51,6 @@ def names(session: Any) -> list[str]:
 
 
 def report(way: str, finished: int, received: int) -> None:
-    """Print the figure of one way to end, and check it: what was finished has been received."""
-    print(f"{way}: {finished} spans finished, {received} received")
+    """Note the figure of one way to end, and check it: what was finished has been received."""
+    note_figure(f"{way}: {finished} spans finished, {received} received")
     assert received == finished

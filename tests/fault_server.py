@@ -119,6 +119,7 @@ class FaultServer:
         self._tls = tls
         self.requests: list[dict[str, Any]] = []
         self.connections = 0
+        self.tls_versions: set[str] = set()  # of handshakes that succeeded
         self.stopping = threading.Event()
         self._peers: list[socket.socket] = []
         if path is None:
@@ -150,6 +151,7 @@ class FaultServer:
         with contextlib.suppress(OSError, Hangup):
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+                self.tls_versions.add(str(connection.version()))
                 self._peers.append(connection)
             with connection:
                 self._behave(Peer(self, connection, number))

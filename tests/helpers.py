@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reference import decode_payload
@@ -18,21 +19,52 @@ if TYPE_CHECKING:
 CHILD_TIMEOUT_S = 120.0
 
 
+#: Counters of `Tracer.stats()`, in spans: where they come from, where they are.
+SOURCES = ("finished", "added_by_filter")
+PLACES = ("held", "buffered", "in_flight", "sent", "unconfirmed")
+
 #: What tests have measured, for the end of the run.
 figures: list[str] = []
 
 
 def note_figure(text: str) -> None:
     """Have `text` shown, beside the name of the test that runs, when the run has ended."""
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].rpartition("::")[2]
-    figures.append(f"{test}: {text}")
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0].partition("::")[2]
+    figures.append(f"{test}: {text}".replace("\n", "; "))
+
+
+class Accounts:
+    """Sums of what many tracers counted, for the end of the run."""
+
+    def __init__(self) -> None:
+        self.tests = 0  #: after which every tracer was checked
+        self.tracers = 0
+        self._spans: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+
+    def add(self, stats: dict[str, Any]) -> None:
+        """Count a tracer that is done with."""
+        self.tracers += 1
+        self._dropped.update(stats["dropped"])
+        self._spans.update({name: stats[name] for name in (*SOURCES, *PLACES)})
+
+    def figure(self) -> str:
+        """Both sides of the equation, in spans, and what is between them."""
+        spans = {**self._spans, "dropped": self._dropped}
+        places = {**{name: self._spans[name] for name in PLACES}, "dropped": self._dropped.total()}
+        made = " + ".join(f"{self._spans[name]:,} {name}" for name in SOURCES)
+        found = " + ".join(f"{count:,} {name}" for name, count in places.items())
+        return (
+            f"accounting, checked after {self.tests:,} tests, of {self.tracers:,} tracers: "
+            f"{made} = {found}, difference {accounting_difference(spans)}; "
+            f"{len(self._dropped)} reasons"
+        )
 
 
 def accounting_difference(stats: dict[str, Any]) -> int:
     """How many spans `stats` cannot account for; 0 if every one is in exactly one place."""
-    everywhere = ("held", "buffered", "in_flight", "sent", "unconfirmed")
-    accounted = sum(stats[place] for place in everywhere) + sum(stats["dropped"].values())
-    return int(stats["finished"] + stats["added_by_filter"] - accounted)
+    accounted = sum(stats[place] for place in PLACES) + sum(stats["dropped"].values())
+    return int(sum(stats[source] for source in SOURCES) - accounted)
 
 
 def _no_flusher() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from agent_process import TestAgent, free_ports
 from conftest import Session
+from helpers import note_figure
 
 #: How long a server may take to come up, to answer, or to end, s.
 PATIENCE_S = 30.0
@@ -162,7 +163,7 @@ class Server:
         assert any(span["name"] == "import" for span in spans)
         assert "fasttrace" not in self.log()
         assert "Traceback" not in self.log()
-        print(
+        note_figure(
             f"{what}: {len(self.answers)} requests, {len(self.workers())} worker processes, "
             f"{len(ids)} traces received"
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import certificates
 import pytest
-from fault_server import FaultServer, answering, refused_url, response
-from helpers import run_python
+from fault_server import FaultServer, answering, response
+from helpers import note_figure, run_python
 
 from fasttrace import Tracer
 from fasttrace.config import Config
@@ -22,12 +22,19 @@ print(tracer.agent_trace_url)
 ACCEPT = response(200, b'{"rate_by_service": {}}')
 
 
-def send_with(environ: dict[str, str]) -> None:
-    """Send a trace from a process whose environment has these variables, and proxies."""
-    proxies = dict.fromkeys(
-        ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), refused_url()
-    )
-    run_python(CODE, env={**os.environ, **proxies, **environ})
+def send_with(server: FaultServer, environ: dict[str, str]) -> list[str]:
+    """Send a trace from a process whose environment has these variables, and a proxy that works.
+
+    Returns the paths of the requests that `server`, meant by the variables, has got.
+    """
+    names = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    with FaultServer(answering(ACCEPT)) as proxy:
+        proxies = dict.fromkeys(names, proxy.url)
+        used = run_python(CODE, env={**os.environ, **proxies, **environ}).stdout.strip()
+    paths = [request["path"] for request in server.requests]
+    note_figure(f"{used}: arrived at {paths}, connections to the proxy: {proxy.connections}")
+    assert proxy.connections == 0
+    return paths
 
 
 @pytest.mark.parametrize(
@@ -45,15 +52,15 @@ def send_with(environ: dict[str, str]) -> None:
 def test_over_tcp(variables: dict[str, str], path: str) -> None:
     """URL, host and port variables lead to the agent, past every proxy."""
     with FaultServer(answering(ACCEPT)) as server:
-        send_with({name: value.format(port=server.port) for name, value in variables.items()})
-    assert [request["path"] for request in server.requests] == [path]
+        environ = {name: value.format(port=server.port) for name, value in variables.items()}
+        assert send_with(server, environ) == [path]
 
 
 def test_over_a_unix_socket(tmp_path: Path) -> None:
     """A unix:// URL leads to the socket."""
     with FaultServer(answering(ACCEPT), str(tmp_path / "s")) as server:
-        send_with({"DD_TRACE_AGENT_URL": f"unix://{tmp_path}/s"})
-    assert len(server.requests) == 1
+        environ = {"DD_TRACE_AGENT_URL": f"unix://{tmp_path}/s"}
+        assert send_with(server, environ) == ["/v0.4/traces"]
 
 
 def test_over_tls_with_an_authority_of_ones_own(tmp_path: Path) -> None:
@@ -61,8 +68,8 @@ def test_over_tls_with_an_authority_of_ones_own(tmp_path: Path) -> None:
     context = certificates.server_context(tmp_path)
     with FaultServer(answering(ACCEPT), tls=context) as server:
         variables = {"SSL_CERT_FILE": certificates.authority_file(tmp_path)}
-        send_with({**variables, "DD_TRACE_AGENT_URL": f"https://localhost:{server.port}/p"})
-    assert [request["path"] for request in server.requests] == ["/p/v0.4/traces"]
+        environ = {**variables, "DD_TRACE_AGENT_URL": f"https://localhost:{server.port}/p"}
+        assert send_with(server, environ) == ["/p/v0.4/traces"]
 
 
 @pytest.mark.parametrize(
@@ -77,8 +84,8 @@ def test_over_tls_with_an_authority_of_ones_own(tmp_path: Path) -> None:
 def test_over_ipv6(variables: dict[str, str]) -> None:
     """Literal IPv6 addresses work with and without brackets; localhost is tried on both."""
     with FaultServer(answering(ACCEPT), host="::1") as server:
-        send_with({name: value.format(port=server.port) for name, value in variables.items()})
-    assert len(server.requests) == 1
+        environ = {name: value.format(port=server.port) for name, value in variables.items()}
+        assert send_with(server, environ) == ["/v0.4/traces"]
 
 
 def test_container_headers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,12 +98,16 @@ def test_container_headers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             tracer.trace("op").finish()
             assert tracer.flush(10.0)
         tracer.shutdown()
+    both = {"datadog-container-id", "datadog-entity-id"}
+    with_both = sum(both <= request["headers"].keys() for request in server.requests)
+    note_figure(f"container and entity headers in {with_both} of {len(server.requests)} requests")
+    assert with_both >= 2
     for request in server.requests:
         assert request["headers"]["datadog-container-id"] == "a" * 64
         assert request["headers"]["datadog-entity-id"] == "ci-" + "a" * 64
 
 
-def test_rates_are_replaced_by_each_answer() -> None:
+def test_rates_are_replaced_by_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that is missing in the newest answer is kept again; silence changes nothing."""
     answers = [
         response(200, b'{"rate_by_service": {"service:web,env:": 0.0}}'),
@@ -105,7 +116,15 @@ def test_rates_are_replaced_by_each_answer() -> None:
         response(200, b"nonsense"),
         ACCEPT,
     ]
-    priorities = []
+    tables: list[dict[str, float]] = []
+    replace = Tracer._set_rates
+
+    def replace_and_note(tracer: Tracer, rates: dict[str, float]) -> None:
+        tables.append(rates)
+        replace(tracer, rates)
+
+    monkeypatch.setattr(Tracer, "_set_rates", replace_and_note)
+    priorities: list[int | None] = []
     with FaultServer(answering(*answers)) as server:
         tracer = Tracer(config=Config.from_env({}, agent_url=server.url, service="web"))
         for _ in range(5):
@@ -114,4 +133,9 @@ def test_rates_are_replaced_by_each_answer() -> None:
             priorities.append(span.context.sampling_priority)
             assert tracer.flush(10.0)
         tracer.shutdown()
+    note_figure(
+        f"{len(server.requests)} answers replaced the table {len(tables)} times, by {tables}; "
+        f"priorities of the traces between them: {priorities}"
+    )
     assert priorities == [1, 0, 0, 1, 1]
+    assert tables == [{"service:web,env:": 0.0}, {"service:other,env:": 0.0}, {}]

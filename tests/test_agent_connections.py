@@ -13,6 +13,7 @@ import certificates
 import pytest
 from agent_export import FakePayload, export, make_exporter, timed
 from fault_server import FaultServer, Hangup, Peer, answering, response
+from helpers import note_figure
 
 # -- connections -----------------------------------------------------------------------------------
 
@@ -211,6 +212,11 @@ def test_https_with_an_authority_of_ones_own(
             assert [export(exporter, each).status for each in (None, big, None)] == ["sent"] * 3
             assert server.requests[-2]["body"] == big.body
             exporter.close()
+    note_figure(
+        f"{server.connections} verified connections, {sorted(server.tls_versions)}, "
+        f"{len(server.requests)} requests, largest body "
+        f"{max(len(request['body']) for request in server.requests):,} bytes"
+    )
     assert server.connections == 2
     assert len(server.requests) == 6
 
@@ -219,6 +225,9 @@ def test_https_without_the_authority_sends_nothing(tmp_path: Path) -> None:
     """A server whose certificate cannot be verified does not get any traces."""
     with FaultServer(answering(response()), tls=certificates.server_context(tmp_path)) as server:
         result = export(make_exporter(server.url))
+    note_figure(
+        f"{server.connections} connection, {len(server.requests)} requests: {result.detail}"
+    )
     assert (result.status, result.reason, result.hopeless) == ("retry", "unreachable", True)
     assert "certificate" in result.detail.lower()
     assert server.requests == []

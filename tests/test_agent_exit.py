@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from agent_states import spans_in
 from fault_server import FaultServer, Peer, response
-from helpers import CHILD_TIMEOUT_S, accounting_difference
+from helpers import CHILD_TIMEOUT_S, accounting_difference, note_figure
 
 EXIT_TIMEOUT_S = 2.0  # the default; the tests of what is delivered have more, for slow machines
 LONG_TIMEOUT_S = 20.0
@@ -133,7 +133,7 @@ def test_agent_leaves_and_returns_during_the_exit(case: Any, exits: dict[Any, Fu
     report, agent = exits[case].result()
     stats = report["stats"]
     acked, taken = spans_in(agent.acked), spans_in(agent.taken)
-    print(
+    note_figure(
         f"agent at a {kind} leaves {moment} for {away_s} s: finished {stats['finished']}, "
         f"sent {stats['sent']}, unconfirmed {stats['unconfirmed']}, dropped {stats['dropped']}, "
         f"received {len(acked) + len(taken)}, exit {report['exit_s']:.3f} s"

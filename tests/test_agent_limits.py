@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgpack
 import pytest
 from fault_server import FaultServer, answering, response
-from helpers import accounting_difference
+from helpers import accounting_difference, note_figure
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ from fasttrace.transcode import v05_to_v04
 
 MAX_BYTES = 25 << 20
 MAX_ELEMENTS = 500_000
+Sizes = tuple[int, int, int]  # of a trace: spans, tags, characters of a tag at most
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
 BOTH = pytest.mark.parametrize("version", ["v0.4", "v0.5"])
 
@@ -50,6 +53,14 @@ def longest_container(body: bytes) -> int:
     return longest
 
 
+@pytest.fixture
+def maxima() -> Iterator[Counter[str]]:
+    """The largest that any example of a property has come to, shown in the end."""
+    seen: Counter[str] = Counter()
+    yield seen
+    note_figure(", ".join(f"{what} {count:,}" for what, count in seen.items()))
+
+
 @given(
     version=st.sampled_from(["v0.4", "v0.5"]),
     max_bytes=st.integers(1024, 20_000),
@@ -59,7 +70,7 @@ def longest_container(body: bytes) -> int:
     seed=st.integers(0, 2**32),
 )
 def test_no_body_is_too_large(
-    version: str, max_bytes: int, sizes: list[tuple[int, int, int]], seed: int
+    maxima: Counter[str], version: str, max_bytes: int, sizes: list[Sizes], seed: int
 ) -> None:
     """No body is larger than configured, nor is any that is made of it for an old agent."""
     tracer = Tracer(
@@ -77,12 +88,20 @@ def test_no_body_is_too_large(
     stats = tracer.stats()
     assert accounting_difference(stats) == 0
     assert stats["dropped"].keys() <= {"chunk_too_large"}
+    maxima["examples"] += 1
     traces = 0
     for version, body in bodies_of(tracer):
         assert len(body) <= max_bytes
+        maxima["bodies"] += 1
+        percent = "fullest body, % of its limit"
+        maxima[percent] = max(maxima[percent], 100 * len(body) // max_bytes)
+        longest = longest_container(body)
+        assert longest <= MAX_ELEMENTS
+        maxima["longest array or map"] = max(maxima["longest array or map"], longest)
         if version == "v0.5":
             transcoded = v05_to_v04(body, max_bytes)
             assert all(len(b.data) <= max_bytes or b.trace_count == 1 for b in transcoded)
+            maxima["v0.4 bodies made of v0.5"] += len(transcoded)
             traces += sum(b.trace_count for b in transcoded)
         else:
             traces += len(msgpack.unpackb(body))
@@ -185,7 +204,10 @@ def test_no_container_is_too_long(extreme: Any, version: str) -> None:
         if version == "v0.5":
             for transcoded in v05_to_v04(body, MAX_BYTES):
                 longest = max(longest, longest_container(bytes(transcoded.data)))
-    print(f"{extreme.__name__}, {version}: longest {longest:,}, largest body {largest:,} bytes")
+    note_figure(
+        f"longest array or map {longest:,} of {MAX_ELEMENTS:,}, "
+        f"largest body {largest:,} of {MAX_BYTES:,} bytes"
+    )
     assert longest <= MAX_ELEMENTS
     assert largest <= MAX_BYTES
     assert names == 1, "the trace of somebody else is gone"
@@ -208,5 +230,6 @@ def test_trace_that_is_too_large_for_an_old_agent() -> None:
         result = exporter.export(payload, payload.trace_count, 20.0)
         tracer._settle(payload, "test")
     statuses = [part.result.status for part in result.parts] + [result.status]
+    note_figure(f"of 2 traces: {sorted(statuses)}")
     assert sorted(statuses) == ["chunk_too_large", "sent"]
     assert all(len(request["body"]) <= MAX_BYTES for request in server.requests)

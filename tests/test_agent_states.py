@@ -1,7 +1,7 @@
 """Agents that are not well: the application never waits, nothing is lost uncounted or sent twice.
 
 Every state of `agent_states.STATES` is tried under steady load, after which the agent gets well, at
-the exit of a process, and for leaks. Each test prints its figures. All the applications are started
+the exit of a process, and for leaks. Each test shows its figures. All the applications are started
 at the same time, a few at once.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from agent_states import STATES, State, spans_in
-from helpers import CHILD_TIMEOUT_S, accounting_difference
+from helpers import CHILD_TIMEOUT_S, accounting_difference, note_figure
 
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
 LOAD_S = 20.0 if FULL else 1.2
@@ -167,7 +167,7 @@ def check_accounts(run: Run) -> None:
 def test_load(state: str, runs: Runs) -> None:
     """Under load: no thread waits, memory stays bounded, accounts are exact, delivery resumes."""
     run = runs["load", state].result()
-    print(f"{state}: {run.figures()}")
+    note_figure(f"{state}: {run.figures()}")
     check_accounts(run)
     assert run.report["longest_finish_s"] < LONGEST_FINISH_S
     assert run.report["grown_mib"] < GROWN_MIB
@@ -194,7 +194,7 @@ def test_exit(state: str, runs: Runs) -> None:
     run = runs["exit", state].result()
     if state in HOPELESS and run.report["exit_s"] > 0.1:
         run = run_application(state, "exit")  # when the others are done
-    print(f"{state}: {run.figures()}")
+    note_figure(f"{state}: {run.figures()}")
     check_accounts(run)
     limit_s = 0.1 if state in HOPELESS else EXIT_TIMEOUT_S * 1.1
     assert run.report["exit_s"] < limit_s + SLACK_S
@@ -207,7 +207,7 @@ def test_exit(state: str, runs: Runs) -> None:
 def test_leak(state: str, runs: Runs) -> None:
     """Very many traces cost no memory, whatever becomes of them."""
     run = runs["leak", state].result()
-    print(f"{state}: {LEAK_TRACES:,} traces, {run.figures()}")
+    note_figure(f"{state}: {LEAK_TRACES:,} traces, {run.figures()}")
     assert accounting_difference(run.stats) == 0
     assert run.stats["finished"] == 2 * LEAK_TRACES
     assert run.report["grown_mib"] < LEAK_MIB

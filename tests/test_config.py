@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from helpers import run_python
+from helpers import note_figure, run_python
 
 from fasttrace import _address
 from fasttrace._service_name import infer_service
@@ -367,6 +367,7 @@ def test_reported_hostname() -> None:
 def test_agent_address(environ: dict[str, str], url: str, source: str) -> None:
     """URL over host and port; the DD_TRACE_* names over the shorter ones."""
     config = Config.from_env(environ)
+    note_figure(f"{environ} -> {config.agent_url}, {config.source('agent_url')}")
     assert (config.agent_url, config.source("agent_url")) == (url, source)
 
 

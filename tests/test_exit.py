@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from exit_programs import LATE, names, report, run, script, start
 from fault_server import FaultServer, FullBacklog, Peer, answering, refused_url, response
+from helpers import note_figure
 
 # -- the interpreter ends --------------------------------------------------------------------------
 
@@ -345,7 +346,7 @@ def test_exit_where_nobody_listens() -> None:
     took_s, err = timed_exit(refused_url(), 30.0)
     assert err == ""
     assert took_s < 1.0
-    print(f"exit with a refused connection: {took_s:.3f} s in all")
+    note_figure(f"exit with a refused connection: {took_s:.3f} s in all")
 
 
 def read_and_be_mute(peer: Peer) -> None:
@@ -379,7 +380,7 @@ def test_exit_keeps_its_deadline(behave: Any) -> None:
         took_s, err = timed_exit(server.url, 0.5)
     assert err == ""
     assert took_s < 2.0
-    print(f"exit, {behave.__name__}: {took_s:.3f} s with a deadline of 0.5 s")
+    note_figure(f"exit, {behave.__name__}: {took_s:.3f} s with a deadline of 0.5 s")
 
 
 def test_exit_with_a_full_backlog() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fault_server import FaultServer, answering, response
 from fork_programs import run
+from helpers import note_figure
 from reference import decode_payload
 
 
@@ -208,7 +209,7 @@ def test_threads_begin_at_once_in_a_child(session: Any) -> None:
     assert int(out) == sum(span["name"] == "child" for span in spans) == 80
     assert len({span["span_id"] for span in spans}) == len(spans) == 81
     assert len({span["meta"]["runtime-id"] for span in spans if "runtime-id" in span["meta"]}) == 2
-    print(f"first traces of 8 threads in a forked child: {int(out)} of 80 spans kept")
+    note_figure(f"first traces of 8 threads in a forked child: {int(out)} of 80 spans kept")
 
 
 def test_exit_after_a_fork_without_hooks(session: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from conftest import FULL
 from fault_server import FaultServer, answering, response
 from fork_programs import run
+from helpers import note_figure
 from reference import decode_payload
 
 FORKS_AND_THREADS = """
@@ -101,7 +102,7 @@ def test_many_forks_while_everything_else_goes_on(way: str) -> None:
     assert children == count
     assert len(spans) == sent + children
     assert len({span["span_id"] for span in spans}) == len(spans)
-    print(f"{count} forks by {way}: no hang, {len(spans)} spans, each once")
+    note_figure(f"{count} forks by {way}: no hang, {len(spans)} spans, each once")
 
 
 #: Hooks of our own around the tracer's: those for before a fork run in the reverse order of their
@@ -158,7 +159,7 @@ def test_hooks_cost_a_fork_little() -> None:
     cpu_s = {}
     for line in out.splitlines():
         place, wall, cpu = line.split()
-        print(
+        note_figure(
             f"hooks {place}, p99 of {count} forks: {float(wall):.6f} s, {float(cpu):.6f} s of CPU"
         )
         cpu_s[place] = float(cpu)  # the wall clock counts what others on the machine do as well

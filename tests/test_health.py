@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, answering, refused_url, response
-from helpers import run_python
+from helpers import note_figure, run_python
 
 from fasttrace import Tracer, _health, _log
 from fasttrace.config import Config
@@ -89,6 +89,12 @@ def trace(tracer: Tracer, count: int) -> None:
             pass
 
 
+def note_sums(receiver: Receiver, totals: Counter[tuple[str, str]]) -> None:
+    """Show what has been received."""
+    sums = ", ".join(f"{name} {tag} {value}" for (name, tag), value in sorted(totals.items()))
+    note_figure(f"{len(receiver.datagrams)} datagrams; {sums}".replace("  ", " "))
+
+
 def test_delivered_traces(receiver: Receiver) -> None:
     """The sums of what was accepted and sent are those of the tracer's own accounting."""
     with FaultServer(answering(response())) as server:
@@ -99,7 +105,7 @@ def test_delivered_traces(receiver: Receiver) -> None:
         tracer.shutdown()
         totals = receiver.totals("http.sent.traces")
     stats = tracer.stats()
-    print(f"sums: {dict(totals)}")
+    note_sums(receiver, totals)
     assert totals == {
         ("writer.accepted.traces", ""): 30,
         ("buffer.accepted.traces", ""): 30,
@@ -121,6 +127,7 @@ def test_refused_and_repeated(receiver: Receiver) -> None:
         assert not tracer.flush(10.0)
         tracer.shutdown()
         totals = receiver.totals("http.dropped.traces")
+    note_sums(receiver, totals)
     assert totals.pop(("http.sent.bytes", "")) > 0
     assert totals.pop(("http.dropped.bytes", "")) == len(server.requests[-1]["body"])
     assert totals == {
@@ -153,6 +160,7 @@ def test_dropped_before_the_buffer(receiver: Receiver) -> None:
         assert tracer.flush(10.0)
         tracer.shutdown()
         totals = receiver.totals("http.sent.traces")
+    note_sums(receiver, totals)
     stats = tracer.stats()
     assert totals["buffer.dropped.traces", "reason:full"] == stats["dropped"]["buffer_full"]
     assert totals["buffer.dropped.traces", "reason:t_too_big"] == 1
@@ -169,6 +177,7 @@ def test_an_agent_that_is_away(receiver: Receiver) -> None:
     assert not tracer.flush(1.0)
     tracer.shutdown()
     totals = receiver.totals("http.dropped.traces")
+    note_sums(receiver, totals)
     assert totals["http.errors", "type:err"] == totals["http.requests", ""] > 0
     assert totals["buffer.accepted.traces", ""] == 1
 
@@ -180,7 +189,10 @@ def test_off_by_default(receiver: Receiver) -> None:
         trace(tracer, 5)
         assert tracer.flush(10.0)
         tracer.shutdown()
-    assert receiver.totals("http.requests", timeout_s=0.2) == {}
+    totals = receiver.totals("http.requests", timeout_s=0.2)
+    note_sums(receiver, totals)
+    assert totals == {}
+    assert receiver.datagrams == []
     code = """
     import sys
     from fasttrace import tracer
@@ -289,4 +301,5 @@ def test_every_metric_is_documented() -> None:
     for name in [name for name in sent if "{kind}" in name]:
         sent.remove(name)
         sent |= {name.replace("{kind}", kind) for kind in ("sent", "dropped")}
+    note_figure(f"{len(documented)} metrics documented, {len(sent)} in the code")
     assert documented == sent

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, answering, refused_url, response
-from helpers import run_python
+from helpers import note_figure, run_python
 
 import fasttrace
 from fasttrace.config import FIELDS
@@ -40,6 +40,11 @@ def test_with_an_agent(agent: Any) -> None:
     assert "/v0.4/traces" in done.stdout
     assert re.search(r"^core +_span\S*\.(so|pyd), built with: ", done.stdout, re.MULTILINE)
     assert re.search(r"^clock +(tsc|monotonic)$", done.stdout, re.MULTILINE)
+    shown = re.findall(r"^  (\w+) +\S.*  \(\S.*\)$", done.stdout, re.MULTILINE)
+    note_figure(
+        f"{len(shown)} settings with their source, of {len(FIELDS)}; "
+        f"{done.stdout.count('/v0.')} endpoints; exit code {done.returncode}"
+    )
     for field in FIELDS:
         assert re.search(rf"^  {field.name} +\S.*  \(\S.*\)$", done.stdout, re.MULTILINE)
     assert re.search(r"^  env +prod  \(env DD_ENV\)$", done.stdout, re.MULTILINE)
@@ -115,6 +120,8 @@ def test_startup_line(variable: str) -> None:
     environ = {"DD_SERVICE": "shop", "DD_TAGS": "a:b", "DD_TRACE_AGENT_URL": url, variable: "1"}
     done = run_python("import fasttrace", env={**os.environ, **environ})
     facts = facts_of(done.stderr)
+    lines = done.stderr.count(STARTUP)
+    note_figure(f"{lines} start-up line, {len(facts)} facts, {len(done.stderr)} characters")
     assert facts["version"] == fasttrace.__version__
     assert (facts["service"], facts["agent_url"]) == ("shop", url)
     assert facts["global_tags"] == {"a": "b"}
@@ -156,7 +163,9 @@ def test_debug_lines() -> None:
     with FaultServer(answering(response())) as server:
         environ = {"DD_TRACE_AGENT_URL": server.url, "DD_TRACE_DEBUG": "1"}
         done = run_python(code, env={**os.environ, **environ})
-    (line,) = [line for line in done.stderr.splitlines() if "1 traces" in line]
+    lines = done.stderr.splitlines()
+    (line,) = [line for line in lines if "1 traces" in line]
+    note_figure(f"{len(lines)} lines for 1 delivery and the start: {line.partition('DEBUG')[2]}")
     assert "DEBUG" in line
     assert f"to {server.url} (from DD_TRACE_AGENT_URL): sent, HTTP status 200" in line
     assert "s3cret" not in done.stderr

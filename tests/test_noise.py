@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import FULL
 from fault_server import FaultServer, Peer, refused_url
-from helpers import make_offline_tracer
+from helpers import make_offline_tracer, note_figure
 
 from fasttrace.exporter import ExportResult
 
@@ -104,7 +104,7 @@ def test_load_without_an_agent(agent: str, tmp_path: Any) -> None:
     assert done.returncode == 0
     finished, dropped = map(int, done.stdout.split())
     assert dropped > 0
-    print(f"{agent}: {finished} spans, {dropped} dropped, on standard error: {done.stderr!r}")
+    note_figure(f"{agent}: {finished} spans, {dropped} dropped, on standard error: {done.stderr!r}")
     assert len(done.stderr.splitlines()) == 1
     assert "secret" not in done.stderr
     assert "123456789" not in done.stderr

@@ -13,6 +13,8 @@ import textwrap
 from collections import Counter
 from typing import Any
 
+from helpers import note_figure
+
 #: `tell` is the last of all: it stops everything that still goes on, and writes the figure.
 HEAD = """
 import atexit, gc, logging, os, signal, sys, threading, time
@@ -60,7 +62,7 @@ def check(body: str, session: Any, **env: str) -> Counter[str]:
     stats = ast.literal_eval(done.stdout)
     assert len(spans) == stats["finished"], f"{stats} {done.stderr}"
     counts = Counter(one["name"] for one in spans)
-    print(f"{stats['finished']} spans finished, {len(spans)} received: {dict(counts)}")
+    note_figure(f"{stats['finished']} spans finished, {len(spans)} received: {dict(counts)}")
     return counts
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import make_offline_tracer
+from helpers import make_offline_tracer, note_figure
 
 from fasttrace import Context, Span, TraceFilter, Tracer
 from fasttrace.propagation.http import HTTPPropagator
@@ -287,9 +287,9 @@ def test_no_reference_is_kept_or_given_away(name: str, version: str) -> None:
         for _ in range(ROUNDS):
             run(tracer, things)
         counts_after, blocks_after, total_after = measure(tracer, things)
-        print(f"{name}: {blocks_after - blocks:+} blocks, {total_after - total:+} references")
         if blocks_after - blocks < BLOCKS and abs(total_after - total) < BLOCKS:
             break
+    note_figure(f"{blocks_after - blocks:+} blocks, {total_after - total:+} references")
     changed = {
         key: counts_after[key] - counts[key]
         for key in counts

@@ -16,6 +16,7 @@ from typing import Any
 
 from agent_process import TestAgent
 from conftest import FULL
+from helpers import note_figure
 from server_processes import PATIENCE_S, each
 
 TASKS = """
@@ -112,7 +113,7 @@ def serve(name: str, session: Any, directory: Path) -> None:
     assert len({span["span_id"] for span in spans}) == len(spans) == 2 * count
     assert len({span["trace_id"] for span in spans}) == count
     assert "fasttrace" not in log_path.read_text()
-    print(f"Celery, {name}: {count} tasks in {len(processes)} processes, {len(tasks)} traces")
+    note_figure(f"Celery, {name}: {count} tasks in {len(processes)} processes, {len(tasks)} traces")
 
 
 def test_celery(agent: TestAgent, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from agent_process import TestAgent
 from conftest import FULL
 from fault_server import FaultServer, Peer, response
+from helpers import note_figure
 from reference import decode_payload
 from server_processes import PATIENCE_S, Server, each
 
@@ -173,4 +174,4 @@ def test_stop_while_a_worker_ends(session: Any, tmp_path: Path, name: str) -> No
             if span["name"] == "request"
         ]
     assert sorted(arrived) == sorted(["up", "0", "1", "2"] * 2 + ["3"])  # twice: the refused ones
-    print(f"{name} while a uWSGI worker ends: {len(server.answers)} requests, each arrived")
+    note_figure(f"{name} while a uWSGI worker ends: {len(server.answers)} requests, each arrived")

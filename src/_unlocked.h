@@ -1,0 +1,151 @@
+/* How long a thread holds the interpreter's lock, and sending without it. */
+#ifndef FT_UNLOCKED_H
+#define FT_UNLOCKED_H
+
+#include <stdint.h>
+
+#ifdef _MSC_VER
+#define FT_THREAD_LOCAL __declspec(thread)
+#else
+#define FT_THREAD_LOCAL _Thread_local
+#endif
+
+/* Of one thread, since somebody asked last. A stretch is the time from when the lock was got to when it
+ * is given up. */
+typedef struct {
+    int64_t since_ns; /* begin of the stretch; 0: nobody counts for this thread, or it has no lock */
+    int64_t held_ns;  /* of all stretches that have ended */
+    int64_t longest_ns;
+    uint32_t stretches;
+} ft_lock_meter;
+
+static FT_THREAD_LOCAL ft_lock_meter ft_lock;
+static FT_THREAD_LOCAL int ft_lock_counts;
+
+/* Called with the lock, before it is given up. */
+static inline void ft_lock_goes(void)
+{
+    if (ft_lock_counts) {
+        int64_t stretch_ns = ft_os_monotonic_ns() - ft_lock.since_ns;
+        ft_lock.held_ns += stretch_ns;
+        if (stretch_ns > ft_lock.longest_ns)
+            ft_lock.longest_ns = stretch_ns;
+        ft_lock.stretches++;
+    }
+}
+
+/* Called with the lock, when it has been got again. */
+static inline void ft_lock_is_back(void)
+{
+    if (ft_lock_counts)
+        ft_lock.since_ns = ft_os_monotonic_ns();
+}
+
+/* What was counted since the last call, of which the first begins to count. */
+static inline ft_lock_meter ft_lock_take(void)
+{
+    static const ft_lock_meter nothing = {0, 0, 0, 0};
+    ft_lock_meter taken;
+    ft_lock_goes();
+    taken = ft_lock_counts ? ft_lock : nothing;
+    ft_lock = nothing;
+    ft_lock_counts = 1;
+    ft_lock_is_back();
+    return taken;
+}
+
+enum { FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED, FT_IO_ERROR };
+
+#ifndef _WIN32
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef MSG_NOSIGNAL
+#define FT_SEND_FLAGS MSG_NOSIGNAL
+#else
+#define FT_SEND_FLAGS 0
+#endif
+#define FT_SEND_BYTES ((size_t)1 << 20) /* in one call; a socket takes what it has room for */
+
+/* After a call that would have blocked, waits until another is worth while. */
+static int ft_wait_for(int socket, short events, int64_t left_ns)
+{
+    struct pollfd wanted = {socket, events, 0};
+    int timeout_ms = (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000);
+    if (errno == EINTR)
+        return FT_IO_INTERRUPTED;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        return FT_IO_ERROR;
+    if (poll(&wanted, 1, timeout_ms) < 0)
+        return errno == EINTR ? FT_IO_INTERRUPTED : FT_IO_ERROR;
+    return FT_IO_DONE;
+}
+
+/* Sends bytes from *sent on over a non-blocking socket, until all are, the time (monotonic) is over, a
+ * signal came, or an error, which is then in errno. */
+static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
+{
+    while (*sent < size) {
+        size_t left = size - *sent;
+        int64_t left_ns = deadline_ns - ft_now_ns();
+        ssize_t done;
+        int outcome;
+        if (left_ns <= 0)
+            return FT_IO_TIMEOUT;
+        done = send(socket, data + *sent, left < FT_SEND_BYTES ? left : FT_SEND_BYTES, FT_SEND_FLAGS);
+        if (done >= 0)
+            *sent += (size_t)done;
+        else if ((outcome = ft_wait_for(socket, POLLOUT, left_ns)) != FT_IO_DONE)
+            return outcome;
+    }
+    return FT_IO_DONE;
+}
+
+/* Receives what there is, at least a byte unless it is the end; as above. */
+static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
+{
+    for (;;) {
+        int64_t left_ns = deadline_ns - ft_now_ns();
+        ssize_t done;
+        int outcome;
+        if (left_ns <= 0)
+            return FT_IO_TIMEOUT;
+        done = recv(socket, data, room, 0);
+        if (done >= 0) {
+            *received = (size_t)done;
+            return FT_IO_DONE;
+        }
+        if ((outcome = ft_wait_for(socket, POLLIN, left_ns)) != FT_IO_DONE)
+            return outcome;
+    }
+}
+
+/* Whether something can be read at once: data, the end or an error. */
+static int ft_is_readable(int socket)
+{
+    struct pollfd wanted = {socket, POLLIN, 0};
+    return poll(&wanted, 1, 0) != 0;
+}
+#else
+static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
+{
+    (void)socket, (void)data, (void)size, (void)deadline_ns, (void)sent;
+    errno = ENOSYS;
+    return FT_IO_ERROR;
+}
+
+static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
+{
+    return ft_send_bytes(socket, data, room, deadline_ns, received);
+}
+
+static int ft_is_readable(int socket)
+{
+    (void)socket;
+    return 1;
+}
+#endif
+
+#endif
