@@ -20,7 +20,7 @@ PYPERF_SCRIPTS = (
     "bench_propagation.py",
     "bench_flush.py",
 )
-PLAIN_SCRIPTS = ("bench_import.py", "memory.py")
+PLAIN_SCRIPTS = ("bench_import.py", "bench_logs.py", "memory.py")
 
 
 def main() -> int:

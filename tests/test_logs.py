@@ -7,11 +7,14 @@ import json
 import logging
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import run_python
+from helpers import CHILD_TIMEOUT_S, note_figure, run_python
+from inner_pytest import ROOT
 
 import fasttrace
 from fasttrace import _span, logs, tracer
@@ -157,3 +160,17 @@ def test_log_ids_of_a_custom_provider(tracer: Any) -> None:
     """The ids are those of the tracer that is asked."""
     with tracer.trace("s") as span:
         assert _span.log_ids(tracer) == (f"{span.trace_id:032x}", str(span.span_id))
+
+
+def test_what_a_record_costs() -> None:
+    """A connected record costs less than twice a plain one, and a disabled one is a plain one."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench_logs.py"), "--rounds", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    ns = {line[:30].strip(): int(line[30:].split()[0].replace(",", "")) for line in lines}
+    assert len(ns) == 4
+    note_figure(", ".join(f"{name} {cost} ns" for name, cost in ns.items()))
+    connected = [cost for name, cost in ns.items() if name.startswith("connected")]
+    assert max(connected) < 2 * ns["plain"]
+    assert ns["disabled again"] < 1.25 * ns["plain"]

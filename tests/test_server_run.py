@@ -312,14 +312,8 @@ def test_django_with_its_admin(session: Any, tmp_path: Path) -> None:
     site = EXAMPLES / "django_shop"
     env = {"SHOP_DATABASE": str(tmp_path / "shop.sqlite3"), "DJANGO_SUPERUSER_PASSWORD": "dough"}
     for words in ("migrate -v 0", "createsuperuser --noinput --username ada --email a@b.de"):
-        done = subprocess.run(
-            [*RUN, "manage.py", *words.split()],
-            env=environment(session, **env, DD_TRACE_ENABLED="false"),
-            cwd=site,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        environ = environment(session, **env, DD_TRACE_ENABLED="false")
+        done = run(*RUN, "manage.py", *words.split(), cwd=site, env=environ)
         assert (done.returncode, done.stderr) == (0, "")
 
     def visit(server: Server) -> Any:
