@@ -17,7 +17,7 @@ cdef str TEXT_ARRAY_VALUE = "array_value"
 
 
 cdef inline unsigned char *put_shared(Buffer *out, unsigned char *p, Buffer *wire) except NULL:
-    return wire_copy_padded(buffer_reserve(out, p, wire.used + 64), wire.data, wire.used)
+    return wire_copy_padded(buffer_reserve(out, p, wire.used + 64), wire.data, wire.used)    # leaves 64
 
 
 cdef unsigned char *put_dict(Buffer *out, unsigned char *p, dict items) except NULL:
@@ -52,10 +52,8 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
         if plan.shared_count:
             sole = <StaticTags>plan.shared[0]
             if FT_LIKELY(sole.fields):
-                p = buffer_reserve(out, wire_copy_padded(
-                    buffer_reserve(out, p, sole.fields_wire.used + 64), sole.fields_wire.data, sole.fields_wire.used), 64)
                 out.data[head] = <unsigned char>(0x80 | (fields + sole.fields))
-                return p
+                return put_shared(out, p, &sole.fields_wire)
         else:
             out.data[head] = <unsigned char>(0x80 | fields)
             return buffer_reserve(out, p, 64)

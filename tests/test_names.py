@@ -1,4 +1,4 @@
-"""Pieces of v0.4 that are copied whole: names that come again, and all tags of ours on a usual root."""
+"""Pieces of v0.4 that are copied whole: names that come again, and all tags of a usual root."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ words = st.text(st.sampled_from("aé\u20ac"), max_size=3) | st.sampled_from(
     picks=st.lists(st.tuples(*[st.integers(0, 3)] * 4, st.booleans()), min_size=1, max_size=40),
 )
 def test_names_are_what_the_span_has_however_often(pool: list[str], picks: list[Any]) -> None:
-    """Spans whose names are the same few objects, in any mixture, are encoded as each of them is."""
+    """Spans whose names are the same few objects, in any mixture, are encoded as each one is."""
     pool = [fresh(text) for text in pool]
     for name, service, resource, span_type, failed in picks:
         chosen = [pool[i % len(pool)] for i in (name, service, resource, span_type)]
@@ -61,7 +61,7 @@ def test_names_are_what_the_span_has_however_often(pool: list[str], picks: list[
 
 
 def test_a_text_in_the_place_of_another_is_not_taken_for_it() -> None:
-    """Where a resource was freed and another one made, which mostly lies there, the new one is sent."""
+    """Where a resource was freed and another one made, mostly in its place, the new one is sent."""
     places = set()
     for i in range(3000):
         resource = f"GET /cart/{i:06}/items"
@@ -75,7 +75,7 @@ def test_a_text_in_the_place_of_another_is_not_taken_for_it() -> None:
 
 
 def test_what_is_held_for_names_is_bounded() -> None:
-    """A hundred thousand different names leave no more strings behind than the table has places."""
+    """A hundred thousand different names leave no more strings than the table has places."""
     keep = ["shop", "web"]
 
     def one(i: int) -> None:
@@ -97,12 +97,14 @@ def test_what_is_held_for_names_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("service", ["svc", "other"])
-@pytest.mark.parametrize("decision", ["default", "rule", "rejecting rule", "agent's rate", "by hand"])
+@pytest.mark.parametrize(
+    "decision", ["default", "rule", "rejecting rule", "agent's rate", "by hand"]
+)
 @pytest.mark.parametrize("version", [None, "1.2"])
 def test_a_usual_root_has_the_tags_of_any_other(
     new_tracer: Any, decision: str, version: str | None, service: str
 ) -> None:
-    """The root whose tags are one piece is sent as one is whose tags are put together one by one."""
+    """A root whose tags are one piece is sent as one is whose tags are put together singly."""
     settings: dict[str, Any] = {"version": version, "env": "prod", "tags": {"team": "a", "n": "1"}}
     if "rule" in decision:
         settings["sampling_rules"] = [{"sample_rate": 0 if "rejecting" in decision else 1}]
@@ -115,7 +117,7 @@ def test_a_usual_root_has_the_tags_of_any_other(
             if decision == "by hand":
                 span.context.sampling_priority = 2
             if put_together:
-                span.set_tag("_dd.p.own", "1")    # a name that may be one of ours: no piece fits
+                span.set_tag("_dd.p.own", "1")  # a name that may be one of ours: no piece fits
         [sent] = spans_of(tracer)
         sent["meta"].pop("_dd.p.own", None)
         return {key: sent[key] for key in ("name", "service", "resource", "meta", "metrics")}
@@ -125,25 +127,29 @@ def test_a_usual_root_has_the_tags_of_any_other(
     assert first["meta"].get("version") == (version if service == "svc" else None)
     for _ in range(3):
         usual, other = root(False), root(True)
-        usual["meta"].pop("_dd.p.tid")      # of the second in which it began
+        usual["meta"].pop("_dd.p.tid")  # of the second in which it began
         other["meta"].pop("_dd.p.tid")
         assert usual == other
     tracer.set_tags({"team": "b"})
     assert root(False)["meta"]["team"] == "b"
 
 
-def test_two_rules_do_not_share_their_tags(new_tracer: Any) -> None:
-    """Roots of two rules in turns, and of a tracer beside, carry each its own rate."""
-    tracer = new_tracer(sampling_rules=[{"name": "a", "sample_rate": 1}, {"sample_rate": 0.999999}])
-    beside = new_tracer(service="beside")
+def test_decisions_do_not_share_their_tags(new_tracer: Any) -> None:
+    """Roots of two rules, of none and of another tracer in turns have each their own rate or none."""
+    rules = [{"name": "a", "sample_rate": 1}, {"name": "b", "sample_rate": 0.999999}]
+    tracer, beside = new_tracer(sampling_rules=rules), new_tracer(service="beside")
+    expected = [
+        (tracer, "a", "-3", "1"),
+        (tracer, "b", "-3", "0.999999"),
+        (tracer, "c", "-0", None),
+        (beside, "a", "-0", None),
+    ]
     for _ in range(5):
-        for name, rate in (("a", "1"), ("b", "0.999999")):
-            with tracer.trace(name):
+        for its_tracer, name, maker, rate in expected:
+            with its_tracer.trace(name):
                 pass
-            [sent] = spans_of(tracer)
-            assert sent["meta"]["_dd.p.ksr"] == rate
-        with beside.trace("c"):
-            pass
-        [sent] = spans_of(beside)
-        assert "_dd.p.ksr" not in sent["meta"]
-        assert sent["service"] == "beside"
+            [sent] = spans_of(its_tracer)
+            assert sent["name"] == name
+            assert sent["service"] == ("svc" if its_tracer is tracer else "beside")
+            assert sent["meta"]["_dd.p.dm"] == maker
+            assert sent["meta"].get("_dd.p.ksr") == rate
