@@ -9,12 +9,15 @@ call at all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import pyperf
 from pyperf_bursts import BURST_SPANS, timer
 
 CHILDREN = range(9)
+SAME = cycle(["SELECT cart 000"])
+OTHERS = cycle([f"SELECT cart {i:03}" for i in range(1000)])
 THREE = {"db.system": "postgres", "db.name": "shop", "db.user": "reader"}
 
 
@@ -44,6 +47,12 @@ def main() -> None:
     def with_keywords() -> Any:
         return tracer.trace("db.query", service="web", resource="SELECT cart")
 
+    def with_the_same_resource() -> Any:
+        return tracer.trace("db.query", resource=next(SAME))
+
+    def with_another_resource() -> Any:
+        return tracer.trace("db.query", resource=next(OTHERS))
+
     def three_calls(span: Any) -> None:
         span.set_tag("db.system", "postgres")
         span.set_tag("db.name", "shop")
@@ -52,6 +61,8 @@ def main() -> None:
     ways: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         "none": (plain, lambda span: None),
         "service and resource at the start": (with_keywords, lambda span: None),
+        "the same resource on all": (with_the_same_resource, lambda span: None),
+        "a thousand resources in turns": (with_another_resource, lambda span: None),
         "set_tag, text": (plain, lambda span: span.set_tag("db.name", "shop")),
         "set_tag, int": (plain, lambda span: span.set_tag("db.rows", 12)),
         "set_tag, float": (plain, lambda span: span.set_tag("db.cost", 1.5)),
