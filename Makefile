@@ -43,8 +43,8 @@ lint: .venv-dev/built  ## check style and types; the environment's build had C w
 bench: .venv-bench/built  ## measure fasttrace alone, with pyperf
 	.venv-bench/bin/python benchmarks/bench.py $(ARGS)
 
-bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the CPython floor in turns
-	.venv-bench/bin/python benchmarks/compare.py $(ARGS)
+bench-compare: .venv-bench/built  ## measure fasttrace, its peers and the floor; with ARGS, only spans and so
+	.venv-bench/bin/python benchmarks/$(if $(ARGS),compare.py $(ARGS),everything.py --bars)
 
 bench-opentracing: .venv-bench/built  ## measure the OpenTracing face, the native API and ddtrace 2.21 in turns
 	.venv-bench/bin/python benchmarks/bench_opentracing.py $(ARGS)

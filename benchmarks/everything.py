@@ -6,6 +6,7 @@ bar does not stop the others; what was missed is printed at the end, and gives e
     python benchmarks/everything.py
     python benchmarks/everything.py --also debian=.venv-bench-debian/bin/python
     python benchmarks/everything.py --only encoders --only memory
+    python benchmarks/everything.py --bars      print what has a bar, and write nothing
 
 Figures go between the marks of docs/performance.md and, unrounded, to benchmarks/results/.
 """
@@ -28,6 +29,8 @@ DOCUMENT = HERE.parent / "docs" / "performance.md"
 RESULTS = HERE / "results"
 README = HERE.parent / "README.md"
 QUIET_LOAD = 0.5
+VERDICT = re.compile(r"^(ok    |MISSED)  |, ceiling |, baseline ")
+"""Lines of report.print_verdicts() and of gate.py."""
 STEPS: dict[str, list[str]] = {
     "compare": ["compare.py", "--check"],
     "compare others": [
@@ -75,7 +78,7 @@ def write_introduction() -> None:
 
 
 def step(name: str, command: list[str], document: bool = True) -> list[str]:
-    """Run one benchmark; return the lines that say what it missed."""
+    """Run one benchmark; return the lines that say which bars it met and which it missed."""
     print(f"== {name}", flush=True)
     began_s = time.monotonic()
     if document:
@@ -83,10 +86,15 @@ def step(name: str, command: list[str], document: bool = True) -> list[str]:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="")
     print(f"-- {name}: {time.monotonic() - began_s:.0f} s\n", flush=True)
-    missed = [line for line in done.stdout.splitlines() if "MISSED" in line or "REGRESSION" in line]
-    if done.returncode and not missed:
-        missed = [f"it ended with exit code {done.returncode}"]
-    return [f"{name}: {line}" for line in missed]
+    verdicts = [line for line in done.stdout.splitlines() if VERDICT.search(line)]
+    if done.returncode and not any(is_missed(line) for line in verdicts):
+        verdicts.append(f"MISSED  it ended with exit code {done.returncode}")
+    return [f"{name}: {line}" for line in verdicts]
+
+
+def is_missed(verdict: str) -> bool:
+    """Whether this line says that a bar was missed."""
+    return "MISSED" in verdict or "REGRESSION" in verdict
 
 
 def main() -> int:
@@ -103,10 +111,18 @@ def main() -> int:
         metavar="MARK=PYTHON",
         help="compare under this interpreter, too, for the marks of that name; may be repeated",
     )
+    add("--bars", action="store_true", help="only print, and only what has a bar")
     arguments = parser.parse_args()
+    verdicts: list[str] = []
+    if arguments.bars:
+        for name, command in STEPS.items():
+            if "--check" in command or name == "gate":
+                verdicts += step(
+                    name, [sys.executable, str(HERE / command[0]), *command[1:]], False
+                )
+        return conclude(verdicts)
     RESULTS.mkdir(exist_ok=True)
     write_when()
-    missed: list[str] = []
     for name, command in STEPS.items():
         if arguments.only and name not in arguments.only:
             continue
@@ -115,17 +131,26 @@ def main() -> int:
             line += ["--mark", name, "--summary", str(RESULTS / f"{name.replace(' ', '-')}.json")]
         elif name != "gate":
             line += ["--json", str(RESULTS / f"{name}.json")]
-        missed += step(name, line, name != "gate")
+        verdicts += step(name, line, name != "gate")
     if not arguments.only or "also" in arguments.only:
         for also in arguments.also:
             mark, _, python = also.partition("=")
             line = [sys.executable, str(HERE / "compare.py"), "--runs", "3"]
             line += ["--python", python, "--peers-python", python, "--mark", f"compare {mark}"]
             line += ["--summary", str(RESULTS / f"compare-{mark}.json")]
-            missed += step(f"compare under {mark}", line)
+            verdicts += step(f"compare under {mark}", line)
     if (RESULTS / "compare.json").exists():
         write_introduction()
-    print("\n".join(missed) if missed else "nothing was missed")
+    if not arguments.only:
+        text = "\n".join(["```", *verdicts, "```"])
+        DOCUMENT.write_text(report.put_into(DOCUMENT.read_text(), text, "bars"))
+    return conclude(verdicts)
+
+
+def conclude(verdicts: list[str]) -> int:
+    """Print every verdict, then how many were missed; returns the exit code."""
+    missed = sum(map(is_missed, verdicts))
+    print("== every bar", *verdicts, f"{len(verdicts)} bars, {missed} missed", sep="\n")
     return int(bool(missed))
 
 
