@@ -3,8 +3,10 @@
 Two figures of the same flush. The *lock* is what a counter in the flusher says: how long its thread
 held the interpreter's lock, in time of the wall clock (`src/unlocked.pxi` has the definition). The
 *gap* is what the application sees, by no means of ours: a thread of it reads the clock as fast as
-it can and notes the longest time between two reads. With one core, the gap also holds what the
-sending takes of the processor without the lock, in turns that the system decides on.
+it can and notes the longest time between two reads. Nothing is hidden in it, nor is it all ours:
+the gap also holds what the sending takes of the processor without the lock, and what everybody else
+on the machine takes, who receives the spans among them, in turns that the system decides on. How
+long these are where nothing is sent is shown beside it.
 
     python benchmarks/pauses.py              half a minute
     python benchmarks/pauses.py --check      exit code 1 if the bar is missed
@@ -22,7 +24,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import interpreter
 

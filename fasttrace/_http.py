@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fasttrace._fork import gate
 from fasttrace._resolve import Resolver
-from fasttrace._span import monotonic_ns
+from fasttrace._span import monotonic_ns, usual_reply
 from fasttrace._stream import PlainStream, TlsStream, connect_tcp, connect_unix, make_tls_context
 
 TYPE_CHECKING = False
@@ -166,18 +166,13 @@ class HttpClient:
             f"Host: {self._target.host_header}",
         ]
         head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
-        small: list[Buffer] = [head]
-        left = _JOIN_BYTES
+        pieces: list[Buffer] = [head]
         for piece in body:
-            left -= len(piece)
-            if left >= 0:
-                small.append(piece)
-                continue
-            stream.send_all(b"".join(small), deadline_ns)
-            stream.send_all(piece, deadline_ns)
-            small, left = [], _JOIN_BYTES
-        if small:
-            stream.send_all(b"".join(small), deadline_ns)
+            if len(pieces[-1]) + len(piece) <= _JOIN_BYTES:
+                pieces[-1] = b"".join((pieces[-1], piece))
+            else:
+                pieces.append(piece)
+        stream.send_all(pieces, deadline_ns, then_wait=True)
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
@@ -237,6 +232,11 @@ class _Reader:
         self.received = 0  # bytes
 
     def response(self) -> Response:
+        self._fill()
+        usual = usual_reply(bytes(self._buffer))
+        if usual is not None and usual[0] != 204 and usual[0] != 304:
+            self._buffer.clear()
+            return Response(*usual, True)
         for _ in range(_MAX_INTERIM_RESPONSES):
             first, *lines = self._head()
             version, status = _parse_status(first)

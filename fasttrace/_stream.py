@@ -17,6 +17,7 @@ from fasttrace._span import NativeEvent, is_readable, monotonic_ns, receive, sen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
 
     from fasttrace._resolve import Address
 
@@ -50,15 +51,20 @@ class PlainStream:
     def __init__(self, socket: QuietSocket) -> None:
         self._socket = socket
 
-    def send_all(self, data: Buffer, deadline_ns: int) -> None:
-        """Send all of `data`. Raises TimeoutError or another OSError; some may be sent then."""
+    def send_all(self, pieces: Sequence[Buffer], deadline_ns: int, then_wait: bool = False) -> None:
+        """Send all of `pieces`. Raises TimeoutError or another OSError; some may be sent then.
+
+        then_wait: return when an answer is there. The application is held up less if this thread
+        does not come to life in between.
+        """
         if sys.platform != "win32":
-            send_all(self._socket.fileno(), data, deadline_ns)
+            send_all(self._socket.fileno(), pieces, deadline_ns, then_wait)
         else:
-            view = memoryview(data).cast("B")
-            while view:
-                self._socket.settimeout(remaining_s(deadline_ns))
-                view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
+            for piece in pieces:
+                view = memoryview(piece).cast("B")
+                while view:
+                    self._socket.settimeout(remaining_s(deadline_ns))
+                    view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
@@ -143,14 +149,17 @@ class TlsStream:
                     wait = True
                 finally:
                     ready = self._outgoing.read()
-            self._plain.send_all(ready, deadline_ns)
+            self._plain.send_all((ready,), deadline_ns)
             if not wait:
                 return
             self._feed(deadline_ns)
 
-    def send_all(self, data: Buffer, deadline_ns: int) -> None:
-        """Send all of `data`; as PlainStream.send_all."""
-        view = memoryview(data).cast("B")
+    def send_all(self, pieces: Sequence[Buffer], deadline_ns: int, then_wait: bool = False) -> None:
+        """Send all of `pieces`; as PlainStream.send_all, but for the waiting."""
+        for piece in pieces:
+            self._send(memoryview(piece).cast("B"), deadline_ns)
+
+    def _send(self, view: memoryview, deadline_ns: int) -> None:
         while view:
             with gate:
                 try:
@@ -158,7 +167,7 @@ class TlsStream:
                 except self._want_read:
                     done = 0
                 ready = self._outgoing.read()
-            self._plain.send_all(ready, deadline_ns)
+            self._plain.send_all((ready,), deadline_ns)
             if not done:
                 self._feed(deadline_ns)
             view = view[done:]
@@ -173,7 +182,7 @@ class TlsStream:
                     return b""
                 except self._want_read:
                     ready = self._outgoing.read()
-            self._plain.send_all(ready, deadline_ns)
+            self._plain.send_all((ready,), deadline_ns)
             self._feed(deadline_ns)
 
     def _feed(self, deadline_ns: int) -> None:

@@ -134,7 +134,7 @@ class AgentExporter:
         client = self._client
         if client is None:
             return ExportResult("bad_address", detail=self._address_error)
-        length = sum(memoryview(piece).nbytes for piece in body)
+        length = sum(map(len, body))
         headers = [
             *self._headers,
             *self._of_payload,

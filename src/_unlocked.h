@@ -103,6 +103,17 @@ static int ft_send_bytes(int socket, const char *data, size_t size, int64_t dead
     return FT_IO_DONE;
 }
 
+/* Waits until something can be read, or the time is over. Says nothing: whoever reads finds out. */
+static void ft_wait_for_reply(int socket, int64_t deadline_ns)
+{
+    int64_t left_ns;
+    while ((left_ns = deadline_ns - ft_now_ns()) > 0) {
+        struct pollfd wanted = {socket, POLLIN, 0};
+        if (poll(&wanted, 1, (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000)) != 0)
+            break;
+    }
+}
+
 /* Receives what there is, at least a byte unless it is the end; as above. */
 static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
 {
@@ -145,6 +156,11 @@ static int ft_is_readable(int socket)
 {
     (void)socket;
     return 1;
+}
+
+static void ft_wait_for_reply(int socket, int64_t deadline_ns)
+{
+    (void)socket, (void)deadline_ns;
 }
 #endif
 

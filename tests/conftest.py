@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 #: These are about signals, forks and servers that only POSIX has.
 POSIX_ONLY = ["test_run.py", "test_server_*.py", "test_sigterm.py", "test_exit.py", "test_fork*.py"]
+POSIX_ONLY += ["test_unlocked_io.py"]  # elsewhere sockets are left to Python
 collect_ignore_glob = POSIX_ONLY if sys.platform == "win32" else []
 
 FULL = os.environ.get("FASTTRACE_TEST_FULL") == "1"
