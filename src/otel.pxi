@@ -188,6 +188,8 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
     cdef PyObject *started
     cdef Span span
     if FT_UNLIKELY(not core.is_enabled):
+        if scope is not None and context is not None:
+            otel_pass_on(context, scope)
         return noop_span
     if FT_LIKELY(context is None and core.provider is None):
         PyContextVar_Get(active_var, NULL, &item)
@@ -206,6 +208,16 @@ cdef Span otel_start(TracerCore core, object name, object context, int kind, Spa
                 return span
         Py_XDECREF(item)
     return otel_start_slow(core, name, context, kind, scope)
+
+
+cdef int otel_pass_on(object context, SpanScope scope) except -1:
+    """A disabled tracer starts nothing, but inside of the scope an incoming trace is what goes out again."""
+    parent = otel_parent(context)
+    if type(parent) is Context:
+        token = attach(parent, None)
+        Py_INCREF(token)
+        scope.token = <PyObject *>token
+    return 0
 
 
 cdef inline object otel_operation_name(int kind):

@@ -135,7 +135,7 @@ def test_a_usual_root_has_the_tags_of_any_other(
 
 
 def test_decisions_do_not_share_their_tags(new_tracer: Any) -> None:
-    """Roots of two rules, of none and of another tracer in turns have each their own rate or none."""
+    """Roots of two rules, of none and of another tracer in turns have each their own rate."""
     rules = [{"name": "a", "sample_rate": 1}, {"name": "b", "sample_rate": 0.999999}]
     tracer, beside = new_tracer(sampling_rules=rules), new_tracer(service="beside")
     expected = [

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from helpers import spans_of
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from otel import Face, face
 
 from fasttrace import Tracer
+from fasttrace.opentelemetry import Propagator
 
 __all__ = ["face"]
 
@@ -326,6 +328,33 @@ def test_a_disabled_tracer_records_nothing(new_tracer: Callable[..., Tracer]) ->
         span.set_status(StatusCode.ERROR)
     with face.tracer.start_span("s", kind=SpanKind.CLIENT) as span:
         pass
+    assert face.spans() == []
+
+
+@pytest.mark.parametrize("way", ["with", "decorator", "attach"])
+def test_a_disabled_tracer_passes_an_incoming_trace_on(
+    new_tracer: Callable[..., Tracer], way: str
+) -> None:
+    """Disabled, the trace that a request came with goes on in its outgoing requests."""
+    face = Face(new_tracer(enabled=False))
+    propagator = Propagator()
+    incoming = {"traceparent": f"00-{5:032x}-{7:016x}-01"}
+    context = propagator.extract(incoming)
+    sent: dict[str, str] = {}
+    if way == "with":
+        with face.tracer.start_as_current_span("server", context=context, kind=SpanKind.SERVER):
+            with face.tracer.start_as_current_span("client", kind=SpanKind.CLIENT):
+                propagator.inject(sent)
+    elif way == "decorator":
+        face.tracer.start_as_current_span("server", context=context)(propagator.inject)(sent)
+    else:
+        token = attach(context)
+        propagator.inject(sent)
+        detach(token)
+    assert sent["traceparent"] == incoming["traceparent"]
+    after: dict[str, str] = {}
+    propagator.inject(after)
+    assert after == {}
     assert face.spans() == []
 
 
