@@ -70,9 +70,13 @@ def startup_facts(config: Config) -> dict[str, Any]:
 
 
 def build_facts(config: Config) -> dict[str, Any]:
-    """Return the switches the compiled core was built with, and the clock in use."""
-    clock = _span.adjust_clock(config.tsc_enabled)
-    return {**_span.BUILD, "clock": clock, "file": os.path.basename(_span.__file__ or "")}
+    """Return the switches the compiled core was built with, and what it uses of this system."""
+    return {
+        **_span.BUILD,
+        "clock": _span.adjust_clock(config.tsc_enabled),
+        "inplace_context": _span.inplace_context(),
+        "file": os.path.basename(_span.__file__ or ""),
+    }
 
 
 def settings(config: Config) -> list[tuple[str, str, str]]:

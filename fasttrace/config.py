@@ -171,6 +171,8 @@ FIELDS: tuple[Field, ...] = (
           "Statuses that make a served request an error, such as 500-599,404."),
     Field("tsc_enabled", True, "bool", ("FASTTRACE_TSC",), _bool,
           "Whether the processor's own clock may be used where it is reliable."),
+    Field("inplace_context", False, "bool", ("FASTTRACE_INPLACE_CONTEXT",), _bool,
+          "Experiment: whether the active span may be written in place; see docs/context.md."),
     # how to send
     Field("exporter", "agent", "agent or console", ("OTEL_TRACES_EXPORTER",), _parse.exporter,
           "Whether finished traces go to the agent or are printed. OTEL_TRACES_EXPORTER=none sends "
@@ -268,6 +270,7 @@ class Config:
     http_query_secrets: str | None
     http_error_statuses: tuple[tuple[int, int], ...]
     tsc_enabled: bool
+    inplace_context: bool
     exporter: str
     agent_url: str
     dogstatsd_url: str

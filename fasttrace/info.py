@@ -67,6 +67,7 @@ def _lines(config: Config, reply: InfoReply, fault: str) -> list[str]:
         f"python    {python}, {platform.system()} {platform.release()}, {platform.machine()}",
         f"core      {build['file']}, built with: {', '.join(flags) or 'nothing special'}",
         f"clock     {build['clock']}",
+        f"in place  {build['inplace_context']}",
         "",
         f"agent     {shown_value(config, 'agent_url')} ({config.source('agent_url')})",
         f"          {fault or 'reachable'}",

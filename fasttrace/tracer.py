@@ -67,6 +67,8 @@ class Tracer(_span.TracerCore):
         self._provider = context_provider
         self._start_sending()
         self._apply_config()
+        if self._config.inplace_context and (answer := _span.use_inplace_context(True)) != "on":
+            _log.warn("inplace_context", f"FASTTRACE_INPLACE_CONTEXT has no effect; {answer}")
         self.enabled = self._config.enabled
 
     # -- configuration -----------------------------------------------------------------------------

@@ -35,7 +35,10 @@ cdef class AttachNode:
 
 
 cdef inline int set_active(PyObject *item) except -1:
-    cdef PyObject *token = contextvar_set(active_var, item)
+    cdef PyObject *token
+    if FT_UNLIKELY(ft_inplace_on) and ft_inplace_set(active_var, item):
+        return 0
+    token = contextvar_set(active_var, item)
     decref(token)
     return 0
 
