@@ -90,16 +90,20 @@ cdef str inplace_learn(object context, list variables):
 
 cdef str inplace_compare(object context, list variables):
     """Writes in place what can be, and looks at it through the public functions."""
-    cdef int number = 0
+    cdef int written = 0
+    other = variables[0]
     for variable in variables:
         before = PyContext_CopyCurrent()
         iterator = iter(context.items())
+        shown = before[variable]
         if ft_inplace_set(<PyObject *>variable, <PyObject *>before):
             return "it would write into a copy"
-        shown = before[variable]
-        set_variable(variable, "shared")    # the context has a mapping of its own from here on
-        for value in ("first", variable, "last"):
-            number += ft_inplace_set(<PyObject *>variable, <PyObject *>value)
+        set_variable(other, "other")        # a mapping of its own, of which most is still the copy's
+        ft_inplace_set(<PyObject *>variable, <PyObject *>before)
+        set_variable(variable, "own")       # and now the way to this variable is its own as well
+        before.run(int)                     # what is cached is out of date
+        for value in ("first", other, "last"):
+            written += ft_inplace_set(<PyObject *>variable, <PyObject *>value)
             if not ft_is_cached(<PyObject *>variable, <PyObject *>value) or variable.get() is not value \
                     or context[variable] is not value:
                 return "a value written is not the value read"
@@ -109,7 +113,8 @@ cdef str inplace_compare(object context, list variables):
             return "a value written is seen in another context"
         if len(context) != len(variables) or len(before) != len(variables):
             return "a variable was lost"
+        other = variable
     # All three values of each; but of two variables whose 32 bits are equal, none is.
-    if number < 2 * len(variables):
+    if written < 2 * len(variables):
         return "too little could be written in place"
     return ""

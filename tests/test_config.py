@@ -115,6 +115,7 @@ def test_a_default_that_can_change_is_not_shared() -> None:
         ("FASTTRACE_EXIT_TIMEOUT_SECONDS", "0", "exit_timeout_s", 0.0),
         ("FASTTRACE_SIGTERM", "0", "sigterm_enabled", False),
         ("FASTTRACE_TSC", "0", "tsc_enabled", False),
+        ("FASTTRACE_INPLACE_CONTEXT", "1", "inplace_context", True),
         ("DD_LOGS_INJECTION", "true", "log_injection", True),
         ("DD_TRACE_NATIVE_SPAN_EVENTS", "1", "native_span_events", True),
         ("DD_HOSTNAME", "host", "hostname", "host"),
