@@ -7,6 +7,8 @@ SOURCES := setup.py pyproject.toml _fasttrace_pytest.py $(wildcard src/*) \
   $(shell find fasttrace -name '*.py*' ! -name _version.py ! -path '*/__pycache__/*')
 PYTEST = bin/python -m pytest $(ARGS)
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+SANITIZED = LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
+  $(CURDIR)/.venv-sanitize
 
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-others lint bench bench-compare bench-opentracing bench-propagation \
@@ -97,9 +99,9 @@ debug: .venv-dev/built  ## build with assertions, in place, for a debugger
 # Forks are left out: the lock of GCC 12's AddressSanitizer may be held by another thread at a fork, and
 # the child then waits for it for ever.
 sanitize: .venv-sanitize/built .venv/built  ## run the suite with assertions, AddressSanitizer, UBSan; memcheck
-	cd tests && LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4 PYTHONMALLOC=malloc \
-	  $(CURDIR)/.venv-sanitize/$(PYTEST) --ignore=test_packaging.py --ignore=parity --ignore=instrumentation \
+	cd tests && $(SANITIZED)/$(PYTEST) --ignore=test_packaging.py --ignore=parity --ignore=instrumentation \
 	  -k "not fork and not parent_and_child and not test_import_is_quick"
+	cd tests && $(SANITIZED)/bin/python inplace_fuzz.py 2000000
 	$(MAKE) memcheck
 
 # Undefined values are not looked for: CPython computes with some, and they taint the small integers.

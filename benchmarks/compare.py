@@ -52,12 +52,13 @@ PEERS = (
     Peer("floor", "floor", {}),
     Peer("fasttrace", "fasttrace", {}),
     Peer("fasttrace-monotonic", "fasttrace", {"FASTTRACE_TSC": "0"}),
+    Peer("fasttrace-inplace", "fasttrace", {"FASTTRACE_INPLACE_CONTEXT": "1"}),
     Peer("ddtrace", "ddtrace", QUIET_DDTRACE),
     Peer("otel", "otel", {}),
     Peer("sentry", "sentry", {}),
     Peer("elastic", "elastic", {}),
 )
-OURS = ("floor", "fasttrace", "fasttrace-monotonic")
+OURS = ("floor", *report.OURS)
 DEFAULT_PEERS = "floor,fasttrace,fasttrace-monotonic,ddtrace,otel"
 REJECTING = [{"name": "noise.*", "sample_rate": 0}]
 VARIANTS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {

@@ -34,6 +34,7 @@ STEPS: dict[str, list[str]] = {
         *("compare.py", "--runs", "3", "--rounds", "15"),
         *("--peers", "floor,fasttrace,sentry,elastic"),
     ],
+    "compare inplace": ["compare.py", "--peers", "floor,fasttrace,fasttrace-inplace"],
     "profiles": ["profiles.py", "--check"],
     "encoders": ["encoders.py", "--check"],
     "delivered": ["delivered.py", "--check"],

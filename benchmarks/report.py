@@ -13,7 +13,7 @@ from scenarios import BY_NAME, SCENARIOS
 Bursts = dict[str, dict[str, list[float]]]
 """One run: peer -> scenario -> nanoseconds per span of every burst."""
 
-OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic "}
+OURS = {"fasttrace": "", "fasttrace-monotonic": "monotonic ", "fasttrace-inplace": "in place "}
 """The peers that are ours, and how their column "x floor" begins."""
 FLOOR_KEYS = {"fasttrace": "x_floor_max", "fasttrace-monotonic": "x_floor_max_monotonic"}
 """The ceiling on that column, in ceilings.json."""

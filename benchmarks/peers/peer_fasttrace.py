@@ -40,7 +40,10 @@ def versions() -> dict[str, str]:
         version = importlib.metadata.version("fasttrace")
     except importlib.metadata.PackageNotFoundError:
         version = getattr(fasttrace, "__version__", "in place")
-    return {"fasttrace": version, "clock": CLOCK}
+    found = {"fasttrace": version, "clock": CLOCK}
+    if os.environ.get("FASTTRACE_INPLACE_CONTEXT"):
+        found["context in place"] = _span.inplace_context()
+    return found
 
 
 def after_burst() -> None:
