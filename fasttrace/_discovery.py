@@ -36,12 +36,14 @@ class Discovery:
         if config.source("native_span_events") == "default":  # else the user has decided
             self.listeners.append(self._choose_form_of_events)
 
+    def is_wanted(self) -> bool:
+        """Whether an answer would make a difference."""
+        return bool(self.listeners) and (self.wanted or self._core._events_as_json)
+
     def ask(self, exporter: object) -> None:
         """Ask if somebody wants to know; `exporter` need not be able to. Never raises."""
         discover = getattr(exporter, "discover", None)
-        if discover is None or not self.listeners:
-            return
-        if not (self.wanted or self._core._events_as_json):
+        if discover is None or not self.is_wanted():
             return
         try:
             info = discover(TIMEOUT_S)

@@ -51,6 +51,7 @@ class AgentExporter:
         self._max_bytes = config.payload_max_bytes
         self._shown_url = without_password(config.agent_url)
         self._headers = _constant_headers(config)
+        self._constant_lines = "\r\n".join(self._headers)
         self._of_payload: list[str] = []
         self._client: HttpClient | None = None
         self._address_error = ""
@@ -136,7 +137,7 @@ class AgentExporter:
             return ExportResult("bad_address", detail=self._address_error)
         length = sum(map(len, body))
         headers = [
-            *self._headers,
+            self._constant_lines,
             *self._of_payload,
             f"Content-Length: {length}",
             f"X-Datadog-Trace-Count: {trace_count}",

@@ -15,7 +15,14 @@ from _thread import get_ident
 
 from fasttrace import _clock, _exit, _fork, _log
 from fasttrace._delivery import Delivery, Outcome, warn_all
-from fasttrace._span import NativeEvent, NativeLock, lock_time, monotonic_ns, start_native_thread
+from fasttrace._span import (
+    NativeEvent,
+    NativeLock,
+    free_what_was_left,
+    lock_time,
+    monotonic_ns,
+    start_native_thread,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -300,6 +307,7 @@ class Flusher:
                 ticket.done.set()
 
     def _end(self) -> None:
+        free_what_was_left()
         with self._start_lock:  # or `start` could take this thread for one that goes on
             self._thread = None
             self._alive = self._parked = False
@@ -353,7 +361,9 @@ class Flusher:
 
     def _discover(self) -> None:
         """Ask the agent what it offers, after a delivery and if nobody waits for another."""
-        if self.discovery is None or self._tickets or self._delivery.final_ns is not None:
+        if self.discovery is None or not self.discovery.is_wanted():
+            return
+        if self._tickets or self._delivery.final_ns is not None:
             return
         if self._export_lock.acquire(0):
             try:

@@ -22,6 +22,11 @@ typedef struct {
 static FT_THREAD_LOCAL ft_lock_meter ft_lock;
 static FT_THREAD_LOCAL int ft_lock_counts;
 
+static inline int ft_lock_is_counted(void)
+{
+    return ft_lock_counts;
+}
+
 /* Called with the lock, before it is given up. */
 static inline void ft_lock_goes(void)
 {

@@ -327,7 +327,8 @@ cdef class TracerCore:
     cdef int recycle(self, Payload payload) except -1:
         """Keeps the memory of a settled payload for the next, or frees it with the GIL released.
 
-        To give back 20 MiB takes the kernel about a millisecond.
+        To give back 20 MiB takes the kernel a millisecond and more, and what runs afterwards finds nothing in the
+        caches: the thread that sends leaves it until it waits.
         """
         cdef Buffer body = payload.body
         payload.body.data = NULL
@@ -335,7 +336,7 @@ cdef class TracerCore:
         if self.spare.data == NULL and body.room <= BUFFER_KEEP_BYTES:
             self.spare = body
             self.spare.used = 0
-        else:
+        elif not leave_to_wait(body):
             ft_lock_goes()
             with nogil:
                 buffer_free(&body)

@@ -64,6 +64,7 @@ cdef int child_begins() except -1:
 
 cdef int empty_child() except -1:
     seed_ids()
+    forget_who_left()
     cores = [ref() for ref in list(live_cores)]
     for core in cores:
         if core is not None:

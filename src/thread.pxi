@@ -85,6 +85,46 @@ cdef class NativeLock:
         self.release()
 
 
+# What a thread that counts its time with the lock, a flusher, has to free: it does so at its next wait.
+cdef Buffer left_to_wait
+cdef unsigned long left_by = 0
+
+
+cdef bint leave_to_wait(Buffer block) noexcept:
+    """Has the calling thread free a block when it waits next; False if it may not wait, or has left one already."""
+    global left_to_wait, left_by
+    if not ft_lock_is_counted() or left_to_wait.data != NULL:
+        return False
+    left_to_wait = block
+    left_by = PyThread_get_thread_ident()
+    return True
+
+
+cdef Buffer take_what_was_left() noexcept:
+    """The block that the calling thread has left, to be freed without the lock; else an empty one."""
+    global left_to_wait
+    cdef Buffer block = left_to_wait
+    if block.data == NULL or left_by != PyThread_get_thread_ident():
+        block.data = NULL
+        block.used = block.room = 0
+        return block
+    left_to_wait.data = NULL
+    left_to_wait.used = left_to_wait.room = 0
+    return block
+
+
+def free_what_was_left() -> None:
+    """Frees what the calling thread would free at its next wait. For a thread that ends."""
+    cdef Buffer block = take_what_was_left()
+    with nogil:
+        buffer_free(&block)
+
+
+cdef void forget_who_left() noexcept:
+    """In a forked child, where the thread that left a block does not live on."""
+    buffer_free(&left_to_wait)
+
+
 @cython.final
 cdef class NativeEvent:
     """A flag one thread waits for and any thread, also in a signal handler or __del__, may set."""
@@ -126,10 +166,13 @@ cdef class NativeEvent:
         """Waits at most `timeout_s` seconds (None: no limit) for the flag; whether it is up."""
         cdef long long wait_us = -1 if timeout_s is None else lock_wait_us(max(timeout_s, 0.0))
         cdef int got
-        if self._up:
+        cdef Buffer block
+        block = take_what_was_left()
+        if self._up and block.data == NULL:
             return True
         ft_lock_goes()
         with nogil:
+            buffer_free(&block)
             got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
             if got:
                 # Handed on at once, and before the GIL is asked for: clear() holds the GIL while

@@ -6,6 +6,7 @@
 # hundred nanoseconds. Where the interpreter makes a thread hand on the lock, which it does after 5 ms, the wait until
 # it is back is counted as if it were held.
 
+from libc.string cimport memchr, memcmp
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
 cdef extern from "_unlocked.h":
@@ -17,6 +18,7 @@ cdef extern from "_unlocked.h":
     void ft_lock_goes() noexcept
     void ft_lock_is_back() noexcept
     ft_lock_meter ft_lock_take() noexcept
+    bint ft_lock_is_counted() noexcept
     int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent) noexcept nogil
     int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received) noexcept nogil
     bint ft_is_readable(int socket) noexcept nogil
@@ -25,8 +27,10 @@ cdef extern from "_unlocked.h":
 cdef enum:
     RECEIVE_BYTES = 16384            # at most at once
     SEND_PIECES = 8
+    HEADER_NAME_MAX = 64
 
 cdef extern from "Python.h":
+    object PyUnicode_DecodeLatin1(const char *data, Py_ssize_t size, const char *errors)
     int PyErr_CheckSignals() except -1
     object PyErr_SetFromErrno(object error_type)
 
@@ -122,26 +126,69 @@ def is_readable(int socket) -> bool:
 def usual_reply(bytes data):
     """The reply that an agent usually gives, if `data` is all of it: (status, headers, body). None: look closer.
 
-    Usual is HTTP/1.1 with a Content-Length, and nothing said about the connection. Names of headers are lower case.
+    Usual is HTTP/1.1 with one Content-Length, and nothing said about the connection. Names of headers are lower case.
     """
+    cdef const char *at = PyBytes_AS_STRING(data)
+    cdef const char *end = at + PyBytes_GET_SIZE(data)
+    cdef const char *line_end
+    cdef const char *colon
+    cdef char name[HEADER_NAME_MAX]
+    cdef Py_ssize_t length = -1
+    cdef Py_ssize_t size, i
+    cdef int status = 0
     cdef dict headers = {}
-    cdef str head, line, name, colon, value
-    cdef Py_ssize_t end = data.find(b"\r\n\r\n")
-    if end < 12 or not data.startswith(b"HTTP/1.1 "):
+    if end - at < 16 or memcmp(at, b"HTTP/1.1 ", 9) != 0 or (at[12] != 32 and at[12] != 13) or at[9] == 49:
         return None
-    head = data[9:end].decode("latin-1")
-    lines = head.split("\r\n")
-    value = head[:3]
-    if not value.isdigit() or value[0] == "1" or "\n" in head.replace("\r\n", "") or lines[0][3:4] not in ("", " "):
-        return None
-    status = int(value)
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
+    for i in range(9, 12):
+        if not 48 <= at[i] <= 57:
             return None
-        headers[name.lower()] = value.strip(" \t\r")
-    value = headers.get("content-length", "")
-    if not value.isdigit() or len(value) > 6 or int(value) != len(data) - end - 4 \
-            or "transfer-encoding" in headers or "connection" in headers:
+        status = status * 10 + at[i] - 48
+    at += 12
+    while True:
+        line_end = <const char *>memchr(at, 10, end - at)
+        if line_end == NULL or line_end == at or (line_end - 1)[0] != 13:
+            return None
+        at = line_end + 1            # the line after the one that was looked at
+        line_end = <const char *>memchr(at, 10, end - at)
+        if line_end == NULL or line_end == at or (line_end - 1)[0] != 13:
+            return None
+        line_end -= 1
+        if line_end == at:
+            break
+        colon = <const char *>memchr(at, 58, line_end - at)
+        if colon == NULL or not 0 < colon - at <= HEADER_NAME_MAX:
+            return None
+        size = colon - at
+        for i in range(size):
+            if not 32 < at[i] < 127:
+                return None
+            name[i] = at[i] + 32 if 65 <= at[i] <= 90 else at[i]
+        if name_is(name, size, b"transfer-encoding", 17) or name_is(name, size, b"connection", 10):
+            return None
+        colon += 1
+        while colon < line_end and is_blank(colon[0]):
+            colon += 1
+        while line_end > colon and is_blank((line_end - 1)[0]):
+            line_end -= 1
+        if name_is(name, size, b"content-length", 14):
+            if length >= 0 or not 0 < line_end - colon <= 6:
+                return None
+            length = 0
+            for i in range(line_end - colon):
+                if not 48 <= colon[i] <= 57:
+                    return None
+                length = length * 10 + colon[i] - 48
+        headers[PyUnicode_DecodeLatin1(name, size, NULL)] = PyUnicode_DecodeLatin1(colon, line_end - colon, NULL)
+        at = line_end
+    at = line_end + 2
+    if end - at != length:
         return None
-    return status, headers, data[end + 4:]
+    return status, headers, at[:length]
+
+
+cdef inline bint name_is(const char *name, Py_ssize_t size, const char *wanted, Py_ssize_t wanted_size) noexcept:
+    return size == wanted_size and memcmp(name, wanted, size) == 0
+
+
+cdef inline bint is_blank(char c) noexcept:
+    return c == 32 or c == 9 or c == 13
