@@ -25,6 +25,7 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MAX_INTERIM_RESPONSES = 10  # "100 Continue" and the like
 _JOIN_BYTES = 64 * 1024  # smaller pieces leave together, in one packet where they fit
 _EARLY_RESPONSE_NS = 50_000_000
+_WITHOUT_BODY = (204, 304)  # statuses
 
 
 class BadResponse(Exception):
@@ -112,6 +113,7 @@ class HttpClient:
         self._tls_context: ssl.SSLContext | None = None
         if target.scheme == "https":
             self._tls_context = make_tls_context()
+        self._begun = b""  # of the response, received with the end of the sending
         #: whether the open connection has already carried a request
         self.reused = False
         #: connections opened so far
@@ -172,12 +174,18 @@ class HttpClient:
                 pieces[-1] = b"".join((pieces[-1], piece))
             else:
                 pieces.append(piece)
-        stream.send_all(pieces, deadline_ns, then_wait=True)
+        self._begun = b""
+        self._begun = stream.send_all(pieces, deadline_ns, then_receive=True)
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
         stream = self._open_stream()
-        reader = _Reader(stream, deadline_ns)
+        begun, self._begun = self._begun, b""
+        usual = usual_reply(begun)
+        if usual is not None and usual[0] not in _WITHOUT_BODY:
+            self.reused = True
+            return Response(*usual, True)
+        reader = _Reader(stream, deadline_ns, begun)
         try:
             response = reader.response()
         except (OSError, EOFError, BadResponse) as error:
@@ -212,6 +220,7 @@ class HttpClient:
         """Close the connection; the next `open` makes another."""
         stream, self._stream = self._stream, None
         self.reused = False
+        self._begun = b""
         if stream is not None:
             stream.close()
 
@@ -225,16 +234,19 @@ class HttpClient:
 class _Reader:
     """Reads one response from a stream."""
 
-    def __init__(self, stream: PlainStream | TlsStream, deadline_ns: int) -> None:
+    def __init__(
+        self, stream: PlainStream | TlsStream, deadline_ns: int, begun: bytes = b""
+    ) -> None:
         self._stream = stream
         self._deadline_ns = deadline_ns
-        self._buffer = bytearray()
-        self.received = 0  # bytes
+        self._buffer = bytearray(begun)
+        self.received = len(begun)  # bytes
 
     def response(self) -> Response:
-        self._fill()
+        if not self._buffer:
+            self._fill()
         usual = usual_reply(bytes(self._buffer))
-        if usual is not None and usual[0] != 204 and usual[0] != 304:
+        if usual is not None and usual[0] not in _WITHOUT_BODY:
             self._buffer.clear()
             return Response(*usual, True)
         for _ in range(_MAX_INTERIM_RESPONSES):
@@ -277,7 +289,7 @@ class _Reader:
 
     def _body(self, status: int, headers: dict[str, str]) -> tuple[bytes | None, bool]:
         """Return the body and whether the connection is of no more use after it."""
-        if status in (204, 304):
+        if status in _WITHOUT_BODY:
             return b"", False
         coding = headers.get("transfer-encoding", "identity").lower()
         if coding == "chunked":

@@ -51,20 +51,23 @@ class PlainStream:
     def __init__(self, socket: QuietSocket) -> None:
         self._socket = socket
 
-    def send_all(self, pieces: Sequence[Buffer], deadline_ns: int, then_wait: bool = False) -> None:
+    def send_all(
+        self, pieces: Sequence[Buffer], deadline_ns: int, then_receive: bool = False
+    ) -> bytes:
         """Send all of `pieces`. Raises TimeoutError or another OSError; some may be sent then.
 
-        then_wait: return when an answer is there. The application is held up less if this thread
-        does not come to life in between.
+        then_receive: return when an answer is there, and return its beginning, or b"" if it has to
+        be received. The application is held up less if this thread does not come to life before.
         """
         if sys.platform != "win32":
-            send_all(self._socket.fileno(), pieces, deadline_ns, then_wait)
-        else:
+            return send_all(self._socket.fileno(), pieces, deadline_ns, then_receive)
+        else:  # noqa: RET505 # or the other would be unreachable to the type checker
             for piece in pieces:
                 view = memoryview(piece).cast("B")
                 while view:
                     self._socket.settimeout(remaining_s(deadline_ns))
                     view = view[unlocked(self._socket.send, view[:_SEND_BYTES]) :]
+            return b""
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return what has arrived, b"" at the end. Raises TimeoutError or another OSError."""
@@ -154,10 +157,13 @@ class TlsStream:
                 return
             self._feed(deadline_ns)
 
-    def send_all(self, pieces: Sequence[Buffer], deadline_ns: int, then_wait: bool = False) -> None:
-        """Send all of `pieces`; as PlainStream.send_all, but for the waiting."""
+    def send_all(
+        self, pieces: Sequence[Buffer], deadline_ns: int, then_receive: bool = False
+    ) -> bytes:
+        """Send all of `pieces`; as PlainStream.send_all, but for the answer."""
         for piece in pieces:
             self._send(memoryview(piece).cast("B"), deadline_ns)
+        return b""
 
     def _send(self, view: memoryview, deadline_ns: int) -> None:
         while view:

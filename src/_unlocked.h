@@ -108,15 +108,20 @@ static int ft_send_bytes(int socket, const char *data, size_t size, int64_t dead
     return FT_IO_DONE;
 }
 
-/* Waits until something can be read, or the time is over. Says nothing: whoever reads finds out. */
-static void ft_wait_for_reply(int socket, int64_t deadline_ns)
+/* Waits until something can be read, or the time is over, and reads it unless it is an end or an error: those
+ * stay, for whoever reads next, and 0 is returned as it is when the time is over. */
+static size_t ft_receive_reply(int socket, char *data, size_t room, int64_t deadline_ns)
 {
+    struct pollfd wanted = {socket, POLLIN, 0};
     int64_t left_ns;
     while ((left_ns = deadline_ns - ft_now_ns()) > 0) {
-        struct pollfd wanted = {socket, POLLIN, 0};
-        if (poll(&wanted, 1, (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000)) != 0)
-            break;
+        int ready = poll(&wanted, 1, (int)(left_ns < 1000000000 ? left_ns / 1000000 + 1 : 1000));
+        if (ready != 0) {
+            ssize_t done = ready > 0 && wanted.revents == POLLIN ? recv(socket, data, room, 0) : 0;
+            return done > 0 ? (size_t)done : 0;
+        }
     }
+    return 0;
 }
 
 /* Receives what there is, at least a byte unless it is the end; as above. */
@@ -163,9 +168,10 @@ static int ft_is_readable(int socket)
     return 1;
 }
 
-static void ft_wait_for_reply(int socket, int64_t deadline_ns)
+static size_t ft_receive_reply(int socket, char *data, size_t room, int64_t deadline_ns)
 {
-    (void)socket, (void)deadline_ns;
+    (void)socket, (void)data, (void)room, (void)deadline_ns;
+    return 0;
 }
 #endif
 

@@ -22,7 +22,7 @@ cdef extern from "_unlocked.h":
     int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent) noexcept nogil
     int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received) noexcept nogil
     bint ft_is_readable(int socket) noexcept nogil
-    void ft_wait_for_reply(int socket, int64_t deadline_ns) noexcept nogil
+    size_t ft_receive_reply(int socket, char *data, size_t room, int64_t deadline_ns) noexcept nogil
 
 cdef enum:
     RECEIVE_BYTES = 16384            # at most at once
@@ -65,13 +65,16 @@ cdef bint io_done(int outcome) except -1:
     return False
 
 
-def send_all(int socket, pieces, int64_t deadline_ns, bint then_wait=False) -> None:
+def send_all(int socket, pieces, int64_t deadline_ns, bint then_receive=False) -> bytes:
     """Sends bytes-like objects over a non-blocking socket, with the lock given up once for all of them.
 
-    deadline_ns: of `monotonic_ns()`. then_wait: return only when something can be read, or too late. Raises
-    TimeoutError or another OSError, and what a signal handler raises; some may be sent then. ValueError if there are
-    more than eight pieces. Not on Windows.
+    deadline_ns: of `monotonic_ns()`. then_receive: return only when something has come back, which is what is returned
+    then; b"" if that is an end or an error, which `receive` will find, or if it came too late. Raises TimeoutError or
+    another OSError, and what a signal handler raises; some may be sent then. ValueError if there are more than eight
+    pieces. Not on Windows.
     """
+    cdef char data[RECEIVE_BYTES]
+    cdef size_t received = 0
     cdef Py_buffer views[SEND_PIECES]
     cdef size_t sent[SEND_PIECES]
     cdef int count = 0
@@ -92,13 +95,14 @@ def send_all(int socket, pieces, int64_t deadline_ns, bint then_wait=False) -> N
                     outcome = ft_send_bytes(socket, <const char *>views[i].buf, <size_t>views[i].len, deadline_ns,
                                             &sent[i])
                     i += outcome == FT_IO_DONE
-                if then_wait and outcome == FT_IO_DONE:
-                    ft_wait_for_reply(socket, deadline_ns)
+                if then_receive and outcome == FT_IO_DONE:
+                    received = ft_receive_reply(socket, data, RECEIVE_BYTES, deadline_ns)
             ft_lock_is_back()
             io_done(outcome)
     finally:
         for i in range(count):
             PyBuffer_Release(&views[i])
+    return data[:received]
 
 
 def receive(int socket, int64_t deadline_ns) -> bytes:

@@ -13,7 +13,7 @@ from fault_server import FaultServer, answering, response
 from helpers import note_figure
 
 from fasttrace import Tracer
-from fasttrace._span import NativeEvent, NativeLock, lock_time, unlocked
+from fasttrace._span import NativeEvent, NativeLock, free_what_was_left, lock_time, unlocked
 from fasttrace.config import Config
 
 
@@ -118,3 +118,37 @@ def test_a_full_buffer_is_sent_with_the_lock_taken_a_few_times() -> None:
     note_figure(f"taken {times[0]} times for one trace, {times[1]} times for {largest:,} bytes")
     assert largest > 8_000_000
     assert times[1] <= times[0] + 3
+
+
+def test_what_was_sent_is_freed_at_the_next_wait(new_tracer: Callable[..., Tracer]) -> None:
+    """A large payload is left until the thread waits, one at a time, and the lock is kept."""
+    tracer = new_tracer()
+    payloads = []
+    for _ in range(4):
+        for i in range(700):
+            with tracer.trace("op", resource=f"{i:06}".ljust(20_000, "x")):
+                pass
+        payloads += tracer._swap(True)
+    assert [payload.nbytes > 8 << 20 for payload in payloads] == [True] * 4
+    event = NativeEvent()
+    event.set()  # it is up, and the wait frees all the same
+
+    def stretches_of(call: Callable[[], object]) -> int:
+        lock_time()
+        call()
+        return lock_time()[2]
+
+    def settle_all() -> list[int]:
+        lock_time()
+        return [
+            stretches_of(lambda: tracer._settle(payloads[0], "test")),
+            stretches_of(lambda: tracer._settle(payloads[1], "test")),  # there is one left already
+            stretches_of(event.wait),
+            stretches_of(event.wait),  # which has nothing to free
+            stretches_of(lambda: tracer._settle(payloads[2], "test")),
+            stretches_of(free_what_was_left),
+            stretches_of(lambda: tracer._settle(payloads[3], "test")),
+            stretches_of(free_what_was_left),
+        ]
+
+    assert in_a_thread(settle_all) == [1, 2, 2, 1, 1, 1, 1, 1]

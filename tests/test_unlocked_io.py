@@ -102,7 +102,7 @@ def test_signal_handlers_run_meanwhile() -> None:
 
 
 def test_waiting_for_the_answer() -> None:
-    """With `then_wait` the call returns when the answer is there, which it leaves unread."""
+    """With `then_receive` the call returns the answer, but leaves an end to whoever reads next."""
     ours, theirs = pair()
     with ours, theirs:
 
@@ -114,7 +114,8 @@ def test_waiting_for_the_answer() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         assert not is_readable(ours.fileno())
-        send_all(ours.fileno(), [b"question"], soon_ns(20.0), then_wait=True)
-        assert is_readable(ours.fileno())
-        assert receive(ours.fileno(), soon_ns(20.0)) == b"answer"
+        assert send_all(ours.fileno(), [b"question"], soon_ns(20.0), True) == b"answer"
+        assert not is_readable(ours.fileno())
         thread.join()
+        theirs.close()
+        assert receive(ours.fileno(), soon_ns(20.0)) == b""
