@@ -108,6 +108,7 @@ class HttpClient:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._begins: dict[tuple[str, str], str] = {}  # of requests, by method and path
         self._resolver = Resolver()
         self._stream: PlainStream | TlsStream | None = None
         self._tls_context: ssl.SSLContext | None = None
@@ -163,11 +164,12 @@ class HttpClient:
     ) -> None:
         """Send a request in full, or raise OSError. `headers` are lines without their end."""
         stream = self._open_stream()
-        lines = [
-            f"{method} {self._target.prefix}{path} HTTP/1.1",
-            f"Host: {self._target.host_header}",
-        ]
-        head = "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
+        begin = self._begins.get((method, path))
+        if begin is None:
+            target = self._target
+            begin = f"{method} {target.prefix}{path} HTTP/1.1\r\nHost: {target.host_header}"
+            self._begins[method, path] = begin
+        head = "\r\n".join([begin, *headers, "", ""]).encode("latin-1")
         pieces: list[Buffer] = [head]
         for piece in body:
             if len(pieces[-1]) + len(piece) <= _JOIN_BYTES:

@@ -242,7 +242,8 @@ class Flusher:
                 last = self._delivery.final_ns is not None
                 tickets, self._tickets = self._tickets, []
                 outcome = self._round(everything=last or bool(tickets))
-                self._answer(tickets, outcome)
+                if tickets:
+                    self._answer(tickets, outcome)
                 self._delivery.report_health()
                 if outcome.delivered:
                     self._discover()
@@ -355,7 +356,8 @@ class Flusher:
         finally:
             self._export_lock.release()
         self._failures = self._failures + 1 if outcome.put_back else 0
-        warn_all(outcome)
+        if outcome.notes or outcome.warnings:
+            warn_all(outcome)
         _log.after_delivery(outcome.delivered)
         return outcome
 
