@@ -10,7 +10,8 @@ The ways out, and what happens on each:
   thread do that; for a flusher started elsewhere the main thread does it as soon as it runs any
   Python code, and until then a handler in C wakes a thread that waits for nothing else.
 * uWSGI handles SIGINT and SIGTERM in C, and ends a worker at once, without callbacks if a request
-  is running: the signals are caught, and given back to uWSGI when all is sent.
+  is running: the signals are caught, and given back to uWSGI when all is sent. A worker that loads
+  the application itself (`lazy-apps`) gets its handlers only then, so ours have to come later still.
 * a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
   prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
 * uvicorn handles SIGTERM itself while it serves, and at the end kills itself by it without any
@@ -37,6 +38,7 @@ from fasttrace._span import (
     monotonic_ns,
     sigterm_is_free,
     start_native_thread,
+    stop_is_early,
     wait_for_sigterm,
     wait_for_stop,
 )
@@ -56,14 +58,21 @@ _in_signal = False
 _finalized_pid = 0  # the process that has a multiprocessing finalizer
 
 
-def watch(flusher: Flusher) -> None:
-    """Stop `flusher` when the process exits; it is kept alive until `unwatch`."""
+def watch(flusher: Flusher) -> bool:
+    """Stop `flusher` when the process exits; it is kept alive until `unwatch`.
+
+    Returns whether that is all: if not, it has to be called again when the next trace has ended.
+    """
     _running[id(flusher)] = flusher
     _register_finalizer()
-    if flusher.sigterm_enabled:
-        if "uwsgi" in sys.modules:
-            _handle_stop_of_uwsgi(sys.modules["uwsgi"], flusher.exit_timeout_s + _STOP_GRACE_S)
-        _handle_sigterm()
+    if not flusher.sigterm_enabled:
+        return True
+    is_all = True
+    if "uwsgi" in sys.modules:
+        limit_s = flusher.exit_timeout_s + _STOP_GRACE_S
+        is_all = _handle_stop_of_uwsgi(sys.modules["uwsgi"], limit_s)
+    _handle_sigterm()
+    return is_all
 
 
 def unwatch(flusher: Flusher) -> None:
@@ -163,16 +172,20 @@ def _handle_sigterm() -> None:
         call_in_main_thread(_install_sigterm_handler)
 
 
-def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> None:
+def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> bool:
+    """Return False if it is too early: the worker loads the application, and gets its handlers then."""
     if not getattr(uwsgi, "has_threads", False):
-        return  # the thread that waits would never run; the exit callback does, in such a worker
+        return True  # the thread that waits would never run; the exit callback does, in such a worker
     if callable(_signal.getsignal(_signal.SIGTERM)):
-        return  # the application handles it
+        return True  # the application handles it
+    if stop_is_early():
+        return False
     if catch_stop():
         try:
             start_native_thread(lambda: _wait_for_stop(limit_s))
         except RuntimeError:
             end_stop()  # nobody waits, so nothing must be caught
+    return True
 
 
 def _wait_for_stop(limit_s: float) -> None:

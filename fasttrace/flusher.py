@@ -139,6 +139,8 @@ class Flusher:
             return  # another thread, or what this call interrupts, is at it
         try:
             if self._alive:
+                if self._core._starts_for_each:
+                    self._watch_exit()
                 self._core._flusher_running = True
                 self._parked = False
                 self._nudge.set()
@@ -146,7 +148,7 @@ class Flusher:
             # Up to CPython 3.12 `threading` takes the thread that imports it for the main thread
             # and waits for its end at exit: that must not be the one that is started here.
             _fork.load("threading")
-            _exit.watch(self)
+            self._watch_exit()
             if not _exit.began():  # else it began after the look above, and knows of no thread
                 self._delivery.final_ns = None
                 self._core._flusher_running = True
@@ -161,6 +163,12 @@ class Flusher:
         finally:
             self._start_lock.release()
         self._send_now()
+
+    def _watch_exit(self) -> None:
+        """Be told of the end of the process; what ends before that is possible is sent at once."""
+        self._core._starts_for_each = not _exit.watch(self)
+        if self._core._starts_for_each:
+            self._core._wake.set()
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Send what is finished, and wait for that at most `timeout_s` seconds (None: 5).

@@ -21,6 +21,14 @@ static int ft_stop_on;                                   /* whether it still has
 static volatile sig_atomic_t ft_stop_came;               /* the signal, 0: none yet */
 static struct timespec ft_stop_limit;                    /* what the waiting thread may take */
 
+/* Whether the server has yet to set the handlers of this worker, which has those of its master until
+ * then. That is so while a worker of uWSGI loads the application itself; SIGUSR2 is one of them. */
+static int ft_stop_is_early(void)
+{
+    struct sigaction now;
+    return sigaction(SIGUSR2, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL;
+}
+
 /* Only calls that are safe in a handler; see ft_sigterm_handler. */
 static void ft_stop_handler(int signum)
 {
@@ -103,6 +111,7 @@ static void ft_stop_wait(double limit_s)
         pthread_detach(watch);
 }
 #else
+static int ft_stop_is_early(void) { return 0; }
 static int ft_stop_catch(void) { return 0; }
 static void ft_stop_end(void) {}
 static void ft_stop_wait(double limit_s) { (void)limit_s; }

@@ -36,6 +36,7 @@ cdef class TracerCore:
     cdef uint32_t open_max           # unfinished spans held at most
     cdef readonly int traceback_max_frames
     cdef size_t buffer_max_bytes
+    cdef size_t wake_bytes           # with more in the buffer the flusher is woken; 0: see _starts_for_each
     cdef size_t payload_max_bytes
     cdef int version                 # wire version of new payloads: 4 or 5
     # -- buffer --
@@ -68,6 +69,7 @@ cdef class TracerCore:
         self.traceback_max_frames = 30
         self.buffer_max_bytes = self.tail_bytes_max = 20 << 20
         self.payload_max_bytes = self.buffer_max_bytes - PAYLOAD_HEADER_BYTES
+        self.wake_bytes = self.buffer_max_bytes // 2
         self.tail_spans_max = 100_000
         self.version = 4
         self.full = []
@@ -145,10 +147,20 @@ cdef class TracerCore:
         """Bounds; `partial_min_spans` 0 turns partial flush off up to the agent's own limits."""
         self.partial_min_spans = min(partial_min_spans or CHUNK_MAX_SPANS, CHUNK_MAX_SPANS)
         self.buffer_max_bytes = buffer_max_bytes
+        self._starts_for_each = self._starts_for_each
         payload_max_bytes = max(min(payload_max_bytes, buffer_max_bytes), PAYLOAD_HEADER_BYTES)
         self.payload_max_bytes = payload_max_bytes - PAYLOAD_HEADER_BYTES
         self.open_max = open_max
         self.traceback_max_frames = traceback_max_frames
+
+    @property
+    def _starts_for_each(self) -> bool:
+        """Whether every chunk wakes the flusher and calls `_on_first_chunk`, as if the buffer were empty."""
+        return self.wake_bytes == 0
+
+    @_starts_for_each.setter
+    def _starts_for_each(self, bint on):
+        self.wake_bytes = 0 if on else self.buffer_max_bytes >> 1 | 1
 
     def _set_wire(self, api_version) -> None:
         """Wire version of payloads begun from now on: "v0.4" or "v0.5"."""

@@ -8,6 +8,7 @@ cdef extern from "_sigterm.h" nogil:
     void ft_sigterm_end() noexcept
 
 cdef extern from "_stop.h" nogil:
+    int ft_stop_is_early() noexcept
     int ft_stop_catch() noexcept
     void ft_stop_wait(double limit_s) noexcept
     void ft_stop_end() noexcept
@@ -38,6 +39,11 @@ def wait_for_sigterm() -> None:
 def end_by_sigterm() -> None:
     """Stops catching SIGTERM; if it was caught, the process ends by it now."""
     ft_sigterm_end()
+
+
+def stop_is_early() -> bool:
+    """Whether this worker of a server has its master's handlers still, so that nothing can be caught yet."""
+    return ft_stop_is_early() != 0
 
 
 def catch_stop() -> bool:

@@ -241,8 +241,10 @@ cdef int put_chunk(TracerCore core, Segment segment, PyObject *head, uint32_t n,
         payload.close()
         core.full.append(payload)
         core.full_bytes += payload.size()
-    if FT_UNLIKELY(waiting * 2 > core.buffer_max_bytes):
+    if FT_UNLIKELY(waiting > core.wake_bytes):
         core._wake.raise_flag()
+        if core.wake_bytes == 0:
+            return start_flusher(core)
     if FT_UNLIKELY(starts):
         start_flusher_unless_running(core)
     return 0

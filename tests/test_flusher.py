@@ -25,7 +25,7 @@ from scripted_exporter import (
     wait_until,
 )
 
-from fasttrace import _clock, flusher
+from fasttrace import _clock, _exit, flusher
 from fasttrace._span import TracerCore
 from fasttrace.config import Config
 from fasttrace.exporter import ExportResult
@@ -114,6 +114,24 @@ def test_no_trace_is_stranded_where_thread_ends_and_trace_begins(
         time.sleep(count % 7 * 0.0003)
     assert exporter.taken == ["again"] * 300
     assert exporter.closed > 30, "the thread has hardly ever ended: the test tests nothing"
+
+
+def test_what_exit_has_to_look_at_again_is_asked_for_with_every_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until `_exit.watch` says that it is all, each trace is sent at once and asks once more."""
+    answers = [False, False, True]
+    monkeypatch.setattr(_exit, "watch", lambda _: answers.pop(0))
+    exporter = ScriptedExporter()
+    tracer = make_tracer(exporter, flush_interval_s=3600.0)
+    for name in ("a", "b", "c"):
+        finish(tracer, name)
+        assert len(answers) == {"a": 2, "b": 1, "c": 0}[name]
+        wait_until(lambda name=name: name in exporter.taken)
+    tracer._set_limits(300, 20 << 20, 9 << 20)  # what `configure` does, turns nothing on again
+    finish(tracer, "d", "e")
+    assert exporter.taken == ["a", "b", "c"]
+    monkeypatch.undo()
 
 
 def test_tracer_without_work_can_be_freed(monkeypatch: pytest.MonkeyPatch) -> None:

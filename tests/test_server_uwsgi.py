@@ -123,10 +123,14 @@ def test_reload_again_and_again(agent: TestAgent, tmp_path: Path) -> None:
     assert each(names, serve_while_reloading, agent, tmp_path) == names
 
 
-@pytest.mark.parametrize("arguments", [[], ["--threads", "2"]], ids=["one thread", "two threads"])
-def test_stop_while_a_request_runs(session: Any, tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("lazy", [[], ["--lazy-apps"]], ids=["loaded by the master", "lazy-apps"])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_stop_while_a_request_runs(
+    session: Any, tmp_path: Path, threads: str, lazy: list[str]
+) -> None:
     """uWSGI ends the worker at once then; what it has answered before arrives all the same."""
-    with Server(uwsgi("--processes", "1", *arguments), session, tmp_path) as server:
+    command = uwsgi("--processes", "1", "--threads", threads, *lazy)
+    with Server(command, session, tmp_path) as server:
         server.load(10)
         threading.Thread(target=_send_and_lose, args=(server,), daemon=True).start()
         time.sleep(0.3)  # that request is under way
