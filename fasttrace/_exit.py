@@ -125,8 +125,14 @@ def _at_exit() -> None:
     _thread = get_ident()
     _began = True
     mask = _hold_back_signals_of_uwsgi()
-    _stop_all()
-    spend(begin_ns)
+    try:
+        _stop_all(begin_ns)
+    except BaseException:
+        # raised by a signal handler, sys.exit() for one: the time to send is not over for that
+        _stop_all(begin_ns)
+        raise
+    finally:
+        spend(begin_ns)
     end_by_sigterm()  # what it waits for may not be able to run any more
     end_stop()
     if mask is not None:
@@ -145,8 +151,10 @@ def _hold_back_signals_of_uwsgi() -> set[int] | None:
     return before
 
 
-def _stop_all() -> None:
-    begin_ns = monotonic_ns()
+def _stop_all(begin_ns: int | None = None) -> None:
+    """Stop all flushers, by the end of their time from `begin_ns` (monotonic; None: now)."""
+    if begin_ns is None:
+        begin_ns = monotonic_ns()
     flushers = list(_running.values())
     for flusher in flushers:
         flusher.request_stop(begin_ns + int(flusher.exit_timeout_s * 1e9))
@@ -175,7 +183,9 @@ def _handle_sigterm() -> None:
 def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> bool:
     """Return False if it is too early: the worker loads the application, and gets its handlers then."""
     if not getattr(uwsgi, "has_threads", False):
-        return True  # the thread that waits would never run; the exit callback does, in such a worker
+        return (
+            True  # the thread that waits would never run; the exit callback does, in such a worker
+        )
     if callable(_signal.getsignal(_signal.SIGTERM)):
         return True  # the application handles it
     if stop_is_early():

@@ -383,6 +383,33 @@ def test_exit_keeps_its_deadline(behave: Any) -> None:
     note_figure(f"exit, {behave.__name__}: {took_s:.3f} s with a deadline of 0.5 s")
 
 
+def test_exit_that_a_signal_handler_interrupts() -> None:
+    """An exception out of a signal handler does not end the sending before its time."""
+    asked: list[float] = []
+
+    def behave(peer: Peer) -> None:
+        while True:
+            peer.read()
+            asked.append(time.monotonic())
+            peer.send(response(503 if asked[-1] - asked[0] < 0.5 else 200))
+
+    body = """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to"))
+        def interrupt():
+            while not _exit.began():
+                time.sleep(0.01)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+        from fasttrace import _exit
+        threading.Thread(target=interrupt, daemon=True).start()
+        finish('a')
+    """
+    with FaultServer(behave) as server:
+        run(script(body), {**os.environ, "DD_TRACE_AGENT_URL": server.url})
+    assert asked[-1] - asked[0] >= 0.5, "the last request was refused"
+    note_figure(f"exit, interrupted by a handler: {len(asked)} requests, the last one accepted")
+
+
 def test_exit_with_a_full_backlog() -> None:
     """A connection that is never completed does not stretch the exit."""
     with FullBacklog() as server:

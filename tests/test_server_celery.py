@@ -1,10 +1,12 @@
 """Celery: every task yields one trace, in every kind of pool, however soon its process is ended.
 
-The broker is a directory, so no other server is needed.
+The brokers are Redis, with which Celery's worker runs an event loop, and a directory, with which it
+runs threads.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from typing import Any
 from agent_process import TestAgent
 from conftest import FULL
 from helpers import note_figure
+from instrumentation.peers import redis
 from server_processes import PATIENCE_S, each
 
 TASKS = """
@@ -24,14 +27,15 @@ import os
 from celery import Celery
 from fasttrace import tracer
 folder = os.path.dirname(os.path.abspath(__file__))
-app = Celery("tasks", broker="filesystem://")
-app.conf.update(
-    broker_transport_options={
+app = Celery("tasks", broker=os.environ["BROKER"])
+if app.conf.broker_url.startswith("filesystem"):
+    app.conf.broker_transport_options = {
         "data_folder_in": folder + "/queue",
         "data_folder_out": folder + "/queue",
         "control_folder": folder + "/control",
         "polling_interval": 0.02,
-    },
+    }
+app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=1,
 )
@@ -43,27 +47,35 @@ def work(number):
     with open(f"{folder}/done/{number}", "w") as file:
         file.write(str(os.getpid()))
 """
-#: name -> arguments of the worker
+PREFORK = ["--pool", "prefork", "--concurrency", "2"]
+#: name -> broker, arguments of the worker. A process for each task has Redis alone: with other
+#: brokers a thread of the worker forks it, and when that thread ends, at the worker's shutdown, the
+#: kernel kills it, as Celery has told it to (PR_SET_PDEATHSIG), with what it holds.
 POOLS = {
-    "prefork": ["--pool", "prefork", "--concurrency", "2"],
-    "prefork, a process for each task": [
-        *("--pool", "prefork", "--concurrency", "2", "--max-tasks-per-child", "1"),
-    ],
-    "threads": ["--pool", "threads", "--concurrency", "4"],
-    "gevent": ["--pool", "gevent", "--concurrency", "4"],
-    "solo": ["--pool", "solo"],
+    "prefork": ("filesystem", PREFORK),
+    "prefork, Redis": ("redis", PREFORK),
+    "prefork, a process for each task, Redis": ("redis", [*PREFORK, "--max-tasks-per-child", "1"]),
+    "threads": ("filesystem", ["--pool", "threads", "--concurrency", "4"]),
+    "threads, Redis": ("redis", ["--pool", "threads", "--concurrency", "4"]),
+    "gevent": ("filesystem", ["--pool", "gevent", "--concurrency", "4"]),
+    "gevent, Redis": ("redis", ["--pool", "gevent", "--concurrency", "4"]),
+    "solo": ("filesystem", ["--pool", "solo"]),
 }
 
 
-def serve(name: str, session: Any, directory: Path) -> None:
+def serve(redis_port: int, name: str, session: Any, directory: Path) -> None:
     """Have a worker do tasks, and end it by SIGTERM when they are done."""
     count = 200 if FULL else 12
+    broker, arguments = POOLS[name]
     for folder in ("queue", "control", "done"):
         (directory / folder).mkdir()
     (directory / "tasks.py").write_text(TASKS)
     path = os.pathsep.join([str(directory), *filter(None, sys.path)])
     # nothing leaves before the end of a process
     env = session.env(DD_TRACE_WRITER_INTERVAL_SECONDS="3600", PYTHONPATH=path)
+    database = list(POOLS).index(name)
+    of_redis = broker == "redis"
+    env["BROKER"] = f"redis://127.0.0.1:{redis_port}/{database}" if of_redis else "filesystem://"
     subprocess.run(
         [
             *(sys.executable, "-c"),
@@ -80,7 +92,7 @@ def serve(name: str, session: Any, directory: Path) -> None:
             [
                 *(sys.executable, "-m", "celery", "-A", "tasks", "worker", "-l", "warning"),
                 *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-                *POOLS[name],
+                *arguments,
             ],
             env={**env, "PYTHONWARNINGS": "ignore"},
             cwd=directory,
@@ -95,6 +107,13 @@ def serve(name: str, session: Any, directory: Path) -> None:
             assert time.monotonic() < deadline, log_path.read_text()
             assert worker.poll() is None, log_path.read_text()
             time.sleep(0.05)
+        processes = {file.read_text() for file in (directory / "done").iterdir()}
+        if "each" in name:
+            # Of a task that ends while it shuts down Celery does not hear, and the task's process
+            # waits for that for 30 s.
+            while any(map(_is_running, processes)):
+                assert time.monotonic() < deadline, log_path.read_text()
+                time.sleep(0.05)
         worker.send_signal(signal.SIGTERM)
         worker.wait(PATIENCE_S)
     finally:
@@ -103,7 +122,6 @@ def serve(name: str, session: Any, directory: Path) -> None:
         except ProcessLookupError:
             pass
         worker.wait()
-    processes = {file.read_text() for file in (directory / "done").iterdir()}
     if "each" in name:
         assert len(processes) == count
     spans = session.spans()
@@ -116,7 +134,16 @@ def serve(name: str, session: Any, directory: Path) -> None:
     note_figure(f"Celery, {name}: {count} tasks in {len(processes)} processes, {len(tasks)} traces")
 
 
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_celery(agent: TestAgent, tmp_path: Path) -> None:
     """Every kind of pool loses and repeats nothing."""
     names = list(POOLS)
-    assert each(names, serve, agent, tmp_path) == names
+    with redis() as port:
+        assert each(names, functools.partial(serve, port), agent, tmp_path) == names
