@@ -176,9 +176,19 @@ static WIRE_INLINE unsigned char *ft_put_short_pair(unsigned char *p, unsigned c
     return NULL;
 }
 
+static inline int ft_is_text(PyObject *o)
+{
+    return Py_IS_TYPE(o, &PyUnicode_Type);
+}
+
+static inline Py_hash_t ft_known_hash(PyObject *s)
+{
+    return ((PyASCIIObject *)s)->hash; /* -1 before the first call of hash() */
+}
+
 static inline Py_hash_t ft_text_hash(PyObject *s)
 {
-    Py_hash_t known = ((PyASCIIObject *)s)->hash;
+    Py_hash_t known = ft_known_hash(s);
     return known != -1 ? known : PyObject_Hash(s);
 }
 

@@ -36,6 +36,8 @@ cdef extern from "_protocol.h":
     unsigned char *ft_put_short_pair(unsigned char *p, unsigned char *end, PyObject *key, PyObject *text) nogil
     const char *ft_ascii(PyObject *s) nogil
     Py_hash_t text_hash "ft_text_hash" (PyObject *s)
+    Py_hash_t ft_known_hash(PyObject *s) nogil
+    bint ft_is_text(PyObject *o) nogil
     Py_ssize_t ft_refcount(PyObject *o) nogil
     void ft_set_refcount(PyObject *o, Py_ssize_t n) nogil
     void ft_clear_weakrefs(PyObject *o)

@@ -41,28 +41,66 @@ cdef PyObject *quick_trace(PyObject *self, PyObject **args, Py_ssize_t nargs, Py
     return core_trace(<TracerCore>self, <object>word, <object>service, <object>resource, <object>span_type)
 
 
-cdef object quick_set_tag(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
-    """set_tag(key, value)"""
+cdef PyObject *quick_set_tag(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
+    """set_tag(key, value): nothing is called for a key known from before, a str, and room in the block."""
+    cdef Tag *tag
+    if FT_LIKELY(nargs == 2 and kwnames == NULL and ft_is_text(args[1])
+                 and PyUnicode_GET_LENGTH(args[1]) <= TEXT_MAX_CHARS):
+        tag = tag_at_hand(<Span>self, args[0])
+        if FT_LIKELY(tag != NULL):
+            incref(args[1])
+            tag.value.text = args[1]
+            tag.kind = TAG_TEXT
+            (<Span>self)._tags.texts += 1
+            return none()
+    return set_tag_with_care(self, args, nargs, kwnames)
+
+
+cdef PyObject *set_tag_with_care(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
     cdef PyObject *key
     cdef PyObject *value
-    if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
-        return general_set_tag(self, args, nargs, kwnames)
+    if nargs != 2 or kwnames != NULL:
+        return (<quiet_method>general_set_tag)(self, args, nargs, kwnames)
     key = args[0]
     value = args[1]
     span_set_tag(<Span>self, <object>key, <object>value)
-    return None
+    return none()
 
 
-cdef object quick_set_metric(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
-    """set_metric(key, value)"""
+cdef inline PyObject *none() noexcept:
+    """A new reference to None."""
+    incref(<PyObject *>None)
+    return <PyObject *>None
+
+
+cdef PyObject *quick_set_metric(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
+    """set_metric(key, value): the same for an int."""
+    cdef PyObject *value
+    cdef Tag *tag
+    cdef int64_t whole
+    cdef int overflow = 0
+    if FT_LIKELY(nargs == 2 and kwnames == NULL):
+        value = args[1]
+        if FT_LIKELY(type(<object>value) is int):
+            whole = PyLong_AsLongLongAndOverflow(<object>value, &overflow)
+            if FT_LIKELY(overflow == 0):
+                tag = tag_at_hand(<Span>self, args[0])
+                if FT_LIKELY(tag != NULL):
+                    tag.value.whole = whole
+                    tag.kind = TAG_INT
+                    return none()
+    return set_metric_with_care(self, args, nargs, kwnames)
+
+
+cdef PyObject *set_metric_with_care(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
     cdef PyObject *key
     cdef PyObject *value
-    if FT_UNLIKELY(nargs != 2 or kwnames != NULL):
-        return general_set_metric(self, args, nargs, kwnames)
+    if nargs != 2 or kwnames != NULL:
+        return (<quiet_method>general_set_metric)(self, args, nargs, kwnames)
     key = args[0]
     value = args[1]
     span_set_metric(<Span>self, <object>key, <object>value)
-    return None
+    return none()
 
 
 cdef object quick_finish(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *kwnames):
@@ -84,8 +122,8 @@ cdef int quicken_methods() except -1:
     global general_trace, general_set_tag, general_set_metric, general_finish
     global general_start, general_start_current
     general_trace = replace_method(<PyTypeObject *>TracerCore, "trace", <ft_method>quick_trace)
-    general_set_tag = replace_method(<PyTypeObject *>Span, "set_tag", quick_set_tag)
-    general_set_metric = replace_method(<PyTypeObject *>Span, "set_metric", quick_set_metric)
+    general_set_tag = replace_method(<PyTypeObject *>Span, "set_tag", <ft_method>quick_set_tag)
+    general_set_metric = replace_method(<PyTypeObject *>Span, "set_metric", <ft_method>quick_set_metric)
     general_finish = replace_method(<PyTypeObject *>Span, "finish", quick_finish)
     general_start = replace_method(<PyTypeObject *>OtelTracer, "start_span", quick_start)
     general_start_current = replace_method(<PyTypeObject *>OtelTracer, "start_as_current_span", quick_start_current)

@@ -115,6 +115,13 @@ cdef int plan_any(Plan *plan, Span span, Segment segment, bint first, uint32_t p
     cdef uint32_t flags = span._flags
     cdef UsualTags usual
     cdef bint has_rates = False
+    if FT_LIKELY(span._service == profile.foreign and not first and span._segment == <PyObject *>segment
+                 and not flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_TOP_LEVEL | SPAN_VERSION | SPAN_INHERITS
+                                  | SPAN_BASE_KNOWN | SPAN_COLLIDES)
+                 and segment.core is not None and state.origin is None
+                 and (state.rule is None or segment.root != <PyObject *>span)):
+        plan_share(plan, profile.tags_base)
+        return 0
     if segment.core is None:
         return 0
     if FT_UNLIKELY(span._segment != <PyObject *>segment):

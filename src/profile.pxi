@@ -1,5 +1,9 @@
 # What a tracer's configuration adds to its spans, in the form the encoders want.
 
+cdef enum:
+    KEYS_MAX_CHARS = 100
+    KEYS_SLOTS = 128         # a power of two
+
 cdef uint64_t profile_count = 0
 
 
@@ -31,17 +35,43 @@ cdef class Profile:
     cdef str service             # global service or None
     cdef str service_lower
     cdef StaticTags base         # on spans of another service
+    cdef StaticTags tags_base    # `tags` and `base` in one, for most of those
     cdef str env                 # "" if not configured
     cdef PyObject *foreign       # owned: service last found to differ from the global one
     cdef uint64_t key_bits[64]   # Bloom filter, two probes: keys of `tags` and all special keys
+    cdef PyObject *plain_keys[KEYS_SLOTS]    # owned: keys used before, by address, that are none of those
+    cdef Py_hash_t last_keys[KEYS_SLOTS]     # hash of the key that came last and is not there
 
     def __dealloc__(self):
+        cdef int i
         if self.foreign != NULL:
             decref(self.foreign)
+        for i in range(KEYS_SLOTS):
+            if self.plain_keys[i] != NULL:
+                decref(self.plain_keys[i])
 
     cdef inline bint may_be_special(self, PyObject *key) noexcept:
         cdef uint64_t h = <uint64_t>text_hash(key)
         return (self.key_bits[(h >> 6) & 63] >> (h & 63)) & (self.key_bits[(h >> 18) & 63] >> ((h >> 12) & 63)) & 1
+
+    cdef void note_plain(self, PyObject *key) noexcept:
+        """Remembers a usable key without special meaning when the same text comes to its place again.
+
+        That is what happens to those in code, which live as long; not to texts made for one tag.
+        """
+        cdef size_t slot = key_slot(key)
+        cdef Py_hash_t text = text_hash(key)
+        cdef PyObject *old
+        if self.last_keys[slot] != text or PyUnicode_GET_LENGTH(key) > KEYS_MAX_CHARS:
+            self.last_keys[slot] = text
+            return
+        if self.plain_keys[slot] != NULL and self.plain_keys[slot ^ 1] == NULL:
+            slot ^= 1
+        old = self.plain_keys[slot]
+        incref(key)
+        self.plain_keys[slot] = key
+        if old != NULL:
+            decref(old)
 
     cdef void note_key(self, object key) noexcept:
         cdef uint64_t h = <uint64_t>text_hash(<PyObject *>key)
@@ -59,6 +89,16 @@ cdef class Profile:
         incref(service)
         self.foreign = service
         return True
+
+
+cdef inline size_t key_slot(PyObject *key) noexcept:
+    return (<size_t>key >> 4) & (KEYS_SLOTS - 1)
+
+
+cdef inline bint knows_plain(Profile profile, PyObject *key) noexcept:
+    """Whether an object of any type is a key that was found usable and without special meaning."""
+    cdef size_t slot = key_slot(key)
+    return FT_LIKELY(profile.plain_keys[slot] == key) or profile.plain_keys[slot ^ 1] == key
 
 
 cdef Profile make_profile(service, str env, version, dict meta, dict metrics, dict root_meta, dict root_metrics,
@@ -79,6 +119,7 @@ cdef Profile make_profile(service, str env, version, dict meta, dict metrics, di
     profile.service = None if service is None else plain_text(service)
     profile.service_lower = None if service is None else profile.service.lower()
     profile.base = StaticTags({} if service is None else {"_dd.base_service": profile.service_lower}, {})
+    profile.tags_base = StaticTags({**profile.tags.meta, **profile.base.meta}, metrics).whole()
     profile.env = env or ""
     for keys in (SPECIAL_KEYS, profile.tags.meta, profile.tags.metrics):
         for key in keys:

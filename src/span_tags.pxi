@@ -66,8 +66,44 @@ cdef inline bint is_plain_key(Span span, PyObject *key) noexcept:
 
 cdef inline bint takes_plain_tag(Span span, object key) noexcept:
     """Whether `key` is an exact str of usable length without special meaning, and the span records."""
-    return FT_LIKELY(type(key) is str and 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS
-                     and not span._flags & SPAN_NOOP and is_plain_key(span, <PyObject *>key))
+    cdef PyObject *profile = <PyObject *>(<Segment>span._segment).profile
+    if FT_UNLIKELY(span._flags & SPAN_NOOP):
+        return False
+    return FT_LIKELY(knows_plain(<Profile>profile, <PyObject *>key)) or takes_new_key(span, key)
+
+
+cdef inline Tag *tag_at_hand(Span span, PyObject *key) noexcept:
+    """A new tag of a recording span, with its key and without a value; NULL if that takes more than a look."""
+    cdef PyObject *profile = <PyObject *>(<Segment>span._segment).profile
+    cdef TagBlock *block = span._tags
+    cdef Tag *tag
+    cdef Py_hash_t key_hash
+    cdef uint32_t i
+    if FT_UNLIKELY(span._flags & SPAN_NOOP or not knows_plain(<Profile>profile, key)):
+        return NULL
+    if FT_UNLIKELY(block == NULL):
+        block = span._tags = tags_pooled()
+        if block == NULL:
+            return NULL
+    elif FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS):
+        return NULL
+    key_hash = ft_known_hash(key)
+    for i in range(block.used):
+        if ft_known_hash(block.tags[i].key) == key_hash:
+            return NULL
+    tag = &block.tags[block.used]
+    block.used += 1
+    incref(key)
+    tag.key = key
+    return tag
+
+
+cdef bint takes_new_key(Span span, object key) noexcept:
+    if type(key) is not str or not 0 < PyUnicode_GET_LENGTH(<PyObject *>key) <= TEXT_MAX_CHARS \
+            or not is_plain_key(span, <PyObject *>key):
+        return False
+    (<Segment>span._segment).profile.note_plain(<PyObject *>key)
+    return True
 
 
 cdef inline int span_set_tag(Span span, object key, object value) except -1:

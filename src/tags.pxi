@@ -16,7 +16,7 @@ cdef union TagValue:
     double real
 
 cdef struct Tag:
-    PyObject *key       # owned exact str
+    PyObject *key       # owned exact str, its hash known
     TagValue value
     uint64_t kind       # TAG_*
 
@@ -32,12 +32,19 @@ cdef TagBlock *tag_pool = NULL
 cdef int tag_pool_size = 0
 
 
-cdef inline TagBlock *tags_new() except NULL:
+cdef inline TagBlock *tags_pooled() noexcept:
+    """An empty block, or NULL."""
     global tag_pool, tag_pool_size
     cdef TagBlock *block = tag_pool
     if FT_LIKELY(block != NULL):
         tag_pool = block.pooled
         tag_pool_size -= 1
+    return block
+
+
+cdef inline TagBlock *tags_new() except NULL:
+    cdef TagBlock *block = tags_pooled()
+    if FT_LIKELY(block != NULL):
         return block
     block = <TagBlock *>PyObject_Malloc(sizeof(TagBlock))
     if block == NULL:
