@@ -65,7 +65,7 @@ cdef unsigned char *put_span_v04(Buffer *out, unsigned char *p, Span span, Segme
         for k in range(plan.pair_count):
             pair = &plan.pairs[k]
             if pair.text != NULL:
-                p = put_pair(out, p, pair.key, pair.text)
+                p = put_text(out, put_text(out, p, pair.key), pair.text)    # one call of put_pair: it is inlined
         if block != NULL and block.texts:
             for i in range(block.used):
                 tag = &block.tags[i]

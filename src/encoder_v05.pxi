@@ -11,7 +11,8 @@ cdef int put_span_v05(Payload payload, Span span, Segment segment, bint first, u
     cdef uint32_t i
     cdef int k
     cdef PyObject *name = span._name if span._name != NULL else <PyObject *>TEXT_EMPTY
-    plan_span(&plan, span, segment, first, partial)
+    plan_begin(&plan, span)
+    plan_any(&plan, span, segment, first, partial)
     p = buffer_reserve(out, out.data + out.used, 128)
     p[0] = 0x9c
     p = wire_put_uint(p + 1, string_index(payload, span._service if span._service != NULL else <PyObject *>TEXT_EMPTY))

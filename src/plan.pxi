@@ -80,17 +80,25 @@ cdef inline void plan_real(Plan *plan, str key, double real) noexcept:
     plan.numbers += 1
 
 
-cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
-    """Fills the plan for a span of a chunk; `partial` is the chunk's size if the trace goes on."""
-    cdef PyObject *profile = <PyObject *>segment.profile
-    cdef PyObject *state = <PyObject *>segment.state
-    cdef PyObject *usual
-    cdef uint32_t flags = span._flags
+cdef inline void plan_begin(Plan *plan, Span span) noexcept:
+    """An empty plan, with the span's own tags counted."""
     plan.shared_count = plan.pair_count = 0
     plan.texts = plan.numbers = 0
     if span._tags != NULL:
         plan.texts = span._tags.texts
         plan.numbers = span._tags.used - span._tags.texts
+
+
+cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
+    """Fills the plan for a span of a chunk; `partial` is the chunk's size if the trace goes on.
+
+    Called at one place, so that it is inlined there.
+    """
+    cdef PyObject *profile = <PyObject *>segment.profile
+    cdef PyObject *state = <PyObject *>segment.state
+    cdef PyObject *usual
+    cdef uint32_t flags = span._flags
+    plan_begin(plan, span)
     if FT_LIKELY(span._service == <PyObject *>(<Profile>profile).service and span._segment == <PyObject *>segment
                  and segment.core is not None and (<TraceState>state).origin is None):
         if FT_LIKELY(not first):
@@ -105,7 +113,23 @@ cdef inline int plan_span(Plan *plan, Span span, Segment segment, bint first, ui
             if FT_LIKELY(usual != NULL):
                 plan_share(plan, (<UsualTags>usual).with_version if flags & SPAN_VERSION else (<UsualTags>usual).tags)
                 return 0
+    if not first and plan_foreign(plan, span, segment):
+        return 0
     return plan_any(plan, span, segment, first, partial)
+
+
+cdef bint plan_foreign(Plan *plan, Span span, Segment segment) noexcept:
+    """The same for most spans of another service than the tracer's, that of the last such span; False: not done."""
+    cdef PyObject *profile = <PyObject *>segment.profile
+    cdef PyObject *state = <PyObject *>segment.state
+    if span._service != (<Profile>profile).foreign or span._segment != <PyObject *>segment or segment.core is None \
+            or span._flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_TOP_LEVEL | SPAN_VERSION | SPAN_INHERITS
+                              | SPAN_BASE_KNOWN | SPAN_COLLIDES) \
+            or (<TraceState>state).origin is not None \
+            or (<TraceState>state).rule is not None and segment.root == <PyObject *>span:
+        return False
+    plan_share(plan, (<Profile>profile).tags_base)
+    return True
 
 
 cdef int plan_any(Plan *plan, Span span, Segment segment, bint first, uint32_t partial) except -1:
@@ -115,13 +139,6 @@ cdef int plan_any(Plan *plan, Span span, Segment segment, bint first, uint32_t p
     cdef uint32_t flags = span._flags
     cdef UsualTags usual
     cdef bint has_rates = False
-    if FT_LIKELY(span._service == profile.foreign and not first and span._segment == <PyObject *>segment
-                 and not flags & (SPAN_LOCAL_ROOT | SPAN_OWNS_STATIC | SPAN_TOP_LEVEL | SPAN_VERSION | SPAN_INHERITS
-                                  | SPAN_BASE_KNOWN | SPAN_COLLIDES)
-                 and segment.core is not None and state.origin is None
-                 and (state.rule is None or segment.root != <PyObject *>span)):
-        plan_share(plan, profile.tags_base)
-        return 0
     if segment.core is None:
         return 0
     if FT_UNLIKELY(span._segment != <PyObject *>segment):
