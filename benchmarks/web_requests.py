@@ -3,8 +3,9 @@
 Each combination of framework and tracer is a server in its own process. They get bursts of requests
 in turns, one after the other, round after round; the figure is CPU time of the server's process,
 all threads, user and system, over a burst and the time in which its traces are sent, divided by the
-requests. The table has the lowest of the rounds, which other work on the machine disturbed least,
-and what tracing adds to the lowest of the untraced server.
+requests. What tracing adds is the difference to the untraced server's figure of the same round, as
+a machine may be slower in one round than in another. The table has the median of the rounds, and of
+what is added the quartiles besides.
 
     python benchmarks/web_requests.py             twelve rounds of 500 requests, about five minutes
     python benchmarks/web_requests.py --quick     two rounds of 300, to see that it works
@@ -161,20 +162,26 @@ def measure(servers: dict[tuple[str, str], Server], rounds: int, requests: int) 
 def table(costs: dict[tuple[str, str], list[float]]) -> str:
     """Return the table for docs/performance.md."""
     lines = [
-        "| request | tracer | CPU us | median us | added by tracing us | x fasttrace |",
+        "| request | tracer | CPU us | added by tracing us | quartiles us | x fasttrace |",
         "|---|---|--:|--:|--:|--:|",
     ]
     for framework in FRAMEWORKS:
-        lowest = {tracer: min(costs[framework, tracer]) for tracer in TRACERS}
-        added = {tracer: lowest[tracer] - lowest["untraced"] for tracer in TRACERS}
+        plain = costs[framework, "untraced"]
+        added = {
+            tracer: statistics.quantiles(
+                [cost - base for cost, base in zip(costs[framework, tracer], plain, strict=True)],
+                method="inclusive",
+            )
+            for tracer in TRACERS
+        }
         for tracer in TRACERS:
-            middle = statistics.median(costs[framework, tracer])
-            line = f"| {framework} | {tracer} | {lowest[tracer]:.0f} | {middle:.0f} |"
+            line = f"| {framework} | {tracer} | {statistics.median(costs[framework, tracer]):.0f} |"
             if tracer == "untraced":
-                lines.append(f"{line} - | - |")
+                lines.append(f"{line} - | - | - |")
             else:
-                ratio = added[tracer] / added["fasttrace"]
-                lines.append(f"{line} {added[tracer]:.0f} | {ratio:.1f} |")
+                low, middle, high = added[tracer]
+                ratio = middle / added["fasttrace"][1]
+                lines.append(f"{line} {middle:.0f} | {low:.0f} to {high:.0f} | {ratio:.1f} |")
     return "\n".join(lines)
 
 
@@ -216,7 +223,7 @@ def main() -> None:
         sink.communicate()
     print(table(costs))
     print(
-        f"\nCPU time per request, lowest and median of {rounds} rounds of {requests} requests,",
+        f"\nCPU time per request, median of {rounds} rounds of {requests} requests,",
         end=" ",
     )
     print(f"{datetime.date.today()}.\n\n* {machine_line()}\n* {interpreter.describe()}")

@@ -117,7 +117,10 @@ def run_fastapi(span: Any) -> None:
     async def order(bread: str) -> Any:
         return answer(connection, span, bread)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # With the protocol named, asyncio turns Nagle's algorithm off; a reply takes 44 ms with it.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         print(listener.getsockname()[1], os.getpid(), flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="error")).run([listener])
 
