@@ -11,7 +11,7 @@ The ways out, and what happens on each:
   Python code, and until then a handler in C wakes a thread that waits for nothing else.
 * uWSGI handles SIGINT and SIGTERM in C, and ends a worker at once, without callbacks if a request
   is running: the signals are caught, and given back to uWSGI when all is sent. A worker that loads
-  the application itself (`lazy-apps`) gets its handlers only then, so ours have to come later still.
+  the application itself (`lazy-apps`) gets its handlers only then, so ours come later still.
 * a child of `multiprocessing` or `billiard` ends: it skips atexit, but runs its own finalizers; a
   prefork worker of Celery skips those too, but sends a signal (Celery's, not the system's).
 * uvicorn handles SIGTERM itself while it serves, and at the end kills itself by it without any
@@ -181,7 +181,7 @@ def _handle_sigterm() -> None:
 
 
 def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> bool:
-    """Return False if it is too early: the worker loads the application, and gets its handlers then."""
+    """Return False if it is too early: a worker that loads the application gets its handlers then."""
     if not getattr(uwsgi, "has_threads", False):
         return (
             True  # the thread that waits would never run; the exit callback does, in such a worker
