@@ -181,7 +181,7 @@ def _handle_sigterm() -> None:
 
 
 def _handle_stop_of_uwsgi(uwsgi: Any, limit_s: float) -> bool:
-    """Return False if it is too early: a worker that loads the application gets its handlers then."""
+    """Return False if it is too early: a worker that loads the application gets handlers then."""
     if not getattr(uwsgi, "has_threads", False):
         return (
             True  # the thread that waits would never run; the exit callback does, in such a worker
