@@ -123,13 +123,18 @@ def test_reload_again_and_again(agent: TestAgent, tmp_path: Path) -> None:
     assert each(names, serve_while_reloading, agent, tmp_path) == names
 
 
-@pytest.mark.parametrize("lazy", [[], ["--lazy-apps"]], ids=["loaded by the master", "lazy-apps"])
+@pytest.mark.parametrize(
+    "loading",
+    [["--master"], ["--master", "--lazy-apps"], [], ["--lazy-apps"]],
+    ids=["by the master", "lazy-apps", "no master", "no master, lazy-apps"],
+)
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_stop_while_a_request_runs(
-    session: Any, tmp_path: Path, threads: str, lazy: list[str]
+    session: Any, tmp_path: Path, threads: str, loading: list[str]
 ) -> None:
     """uWSGI ends the worker at once then; what it has answered before arrives all the same."""
-    command = uwsgi("--processes", "1", "--threads", threads, *lazy)
+    command = [word for word in uwsgi("--processes", "1") if word != "--master"]
+    command += ["--threads", threads, *loading]
     with Server(command, session, tmp_path) as server:
         server.load(10)
         threading.Thread(target=_send_and_lose, args=(server,), daemon=True).start()
