@@ -115,7 +115,14 @@ class Server:
         numbers = [str(number) for number in range(self._sent, self._sent + count)]
         self._sent += count
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(self.request, numbers))
+            list(pool.map(self._request_of_load, numbers))
+
+    def _request_of_load(self, number: str) -> None:
+        try:
+            self.request(number)
+        except OSError as error:
+            time.sleep(1.5)  # in which the server says why, if it does
+            raise AssertionError(f"request {number}: {error!r}\n{self.log()}") from error
 
     def load_during(self, signum: int, count: int) -> None:
         """Send a signal that makes the server replace its workers, and requests all the while."""
@@ -152,7 +159,9 @@ class Server:
         """Every request has to have yielded one trace, of its own id, once; nothing was said."""
         spans = self.session.spans()
         requests = Counter(span["resource"] for span in spans if span["name"] == "request")
-        assert requests == Counter(dict.fromkeys(self.answers, 1)), self.log()
+        expected = Counter(dict.fromkeys(self.answers, 1))
+        missing = {number: self.answers[number] for number in expected - requests}
+        assert requests == expected, f"missing {missing}, more {requests - expected}\n{self.log()}"
         inner = Counter(span["resource"] for span in spans if span["name"] == "inner")
         assert inner == requests
         assert len({span["span_id"] for span in spans}) == len(spans)
