@@ -85,7 +85,7 @@ cdef inline Tag *tag_at_hand(Span span, PyObject *key) noexcept:
         block = span._tags = tags_pooled()
         if block == NULL:
             return NULL
-    elif FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS):
+    elif FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS or block.index != NULL):
         return NULL
     key_hash = ft_known_hash(key)
     for i in range(block.used):

@@ -122,7 +122,7 @@ cdef inline int tags_put(TagBlock **slot, PyObject *key, uint64_t kind, TagValue
     cdef Py_hash_t key_hash
     if FT_UNLIKELY(block == NULL):
         slot[0] = block = tags_new()
-    if FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS):
+    if FT_UNLIKELY(block.used >= TAG_BLOCK_SLOTS or block.index != NULL):    # many were there once
         return tags_put_any(slot, key, kind, value)
     key_hash = text_hash(key)
     for i in range(block.used):

@@ -6,7 +6,7 @@ import gc
 import sys
 from typing import Any
 
-from helpers import make_offline_tracer, spans_of
+from helpers import make_offline_tracer, spans_of, take_payloads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +64,22 @@ def test_a_key_that_becomes_special_is_no_longer_plain() -> None:
     assert last["meta"]["team"] == "own"
     assert last["metrics"]["size"] == 1
     assert "size" not in last["meta"]
+
+
+def test_a_key_is_there_once_after_many_were_removed() -> None:
+    """A span that had many tags and has few replaces a tag as any other does."""
+    tracer = make_offline_tracer()
+    for _ in range(3):
+        with tracer.trace("a") as span:
+            for number in range(40):
+                span.set_tag(f"key.{number}", "x")
+            for number in range(37):
+                span.remove_tag(f"key.{number}")
+            for value in ("1", "2", "3"):
+                span.set_tag("again", value)
+                span.set_metric("number", int(value))
+        [[(_, body)]] = [take_payloads(tracer)]
+        assert (body.count(b"again"), body.count(b"number")) == (1, 1)
 
 
 def test_a_disabled_or_finished_span_takes_known_keys_as_others() -> None:
