@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Drop reasons given here; the exporter has its own (`exporter.ExportResult`).
 DEADLINE, NO_EXPORTER = "deadline", "no_exporter"
-_SEND_BYTES_PER_S = 4 << 20  # a large payload gets more time than `agent_timeout_s`
+SEND_BYTES_PER_S = 4 << 20  # a large payload gets more time than `agent_timeout_s`
 _REFUSED_ATTEMPTS = 10  # of one payload that the agent could have taken but did not
 
 
@@ -71,17 +71,23 @@ class Delivery:
         self._met_ns: int | None = None  # the `final_ns` before which the agent was seen
         self._health: HealthMetrics | None = None  # made by the first round, if wanted
 
-    def round(self, exporter: Exporter | None, deadline_ns: int | None) -> Outcome:
+    def round(
+        self,
+        exporter: Exporter | None,
+        deadline_ns: int | None,
+        waiting: list[Payload] | None = None,
+    ) -> Outcome:
         """Hand everything buffered to `exporter` once, oldest first, until one has to be put back.
 
         `deadline_ns` (monotonic, None: none) and `final_ns` limit the time. Without an exporter
-        everything is dropped.
+        everything is dropped. waiting: the payloads, if they are out of the buffer already.
         """
         outcome = Outcome()
         if self._config.health_metrics_enabled and self._health is None:
             module = _fork.load("fasttrace._health")
             self._health = module.HealthMetrics(self._core, self._config)
-        waiting = self._core._swap()
+        if waiting is None:
+            waiting = self._core._swap()
         outcome.payloads = len(waiting)
         if self._health is not None:
             self._health.taken(waiting)
@@ -179,7 +185,7 @@ class Delivery:
         return True
 
     def _time_for(self, payload: Payload, deadline_ns: int | None) -> float:
-        timeout_s = self._timeout_s + payload.nbytes / _SEND_BYTES_PER_S
+        timeout_s = self._timeout_s + payload.nbytes / SEND_BYTES_PER_S
         for limit_ns in (deadline_ns, self.final_ns):
             if limit_ns is not None:
                 timeout_s = min(timeout_s, (limit_ns - monotonic_ns()) / 1e9)

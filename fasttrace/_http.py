@@ -8,9 +8,11 @@ and redirects are not followed: traces go to the agent that was named, or nowher
 
 from __future__ import annotations
 
+import sys
+
 from fasttrace._fork import gate
 from fasttrace._resolve import Resolver
-from fasttrace._span import monotonic_ns, usual_reply
+from fasttrace._span import Route, monotonic_ns, usual_reply
 from fasttrace._stream import PlainStream, TlsStream, connect_tcp, connect_unix, make_tls_context
 
 TYPE_CHECKING = False
@@ -119,6 +121,8 @@ class HttpClient:
         self.reused = False
         #: connections opened so far
         self.opened = 0
+        #: the way that the next request of a kind may go without this client; see `keep_route`
+        self.route: Route | None = None
 
     def open(self, deadline_ns: int) -> None:
         """Make sure of a connection, keeping the one there is unless the server has closed it.
@@ -164,12 +168,7 @@ class HttpClient:
     ) -> None:
         """Send a request in full, or raise OSError. `headers` are lines without their end."""
         stream = self._open_stream()
-        begin = self._begins.get((method, path))
-        if begin is None:
-            target = self._target
-            begin = f"{method} {target.prefix}{path} HTTP/1.1\r\nHost: {target.host_header}"
-            self._begins[method, path] = begin
-        head = "\r\n".join([begin, *headers, "", ""]).encode("latin-1")
+        head = "\r\n".join([self._begin_of(method, path), *headers, "", ""]).encode("latin-1")
         pieces: list[Buffer] = [head]
         for piece in body:
             if len(pieces[-1]) + len(piece) <= _JOIN_BYTES:
@@ -178,6 +177,36 @@ class HttpClient:
                 pieces.append(piece)
         self._begun = b""
         self._begun = stream.send_all(pieces, deadline_ns, then_receive=True)
+
+    def _begin_of(self, method: str, path: str) -> str:
+        begin = self._begins.get((method, path))
+        if begin is None:
+            target = self._target
+            begin = f"{method} {target.prefix}{path} HTTP/1.1\r\nHost: {target.host_header}"
+            self._begins[method, path] = begin
+        return begin
+
+    def keep_route(
+        self, version: str, path: str, headers: Sequence[str], state: str, body: bytes | None
+    ) -> None:
+        """Let payloads of `version` go the way of the request that has just been answered.
+
+        headers: the lines of it that are always the same. state, body: what the agent said.
+        """
+        self._end_route()
+        if sys.platform == "win32" or not isinstance(self._stream, PlainStream) or body is None:
+            return
+        head = "\r\n".join([self._begin_of("POST", path), *headers, ""]).encode("latin-1")
+        self.route = Route(self._stream.fileno(), version, head, state.encode("latin-1"), body)
+
+    def resume(self, begun: bytes) -> None:
+        """Take over a request that was sent over a route; `begun` is what has come back so far."""
+        self._begun = begun
+
+    def _end_route(self) -> None:
+        if self.route is not None:
+            self.route.end()
+            self.route = None
 
     def receive(self, deadline_ns: int) -> Response:
         """Return the response to what was sent. Raises NoResponse."""
@@ -221,6 +250,7 @@ class HttpClient:
     def close(self) -> None:
         """Close the connection; the next `open` makes another."""
         stream, self._stream = self._stream, None
+        self._end_route()
         self.reused = False
         self._begun = b""
         if stream is not None:

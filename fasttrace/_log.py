@@ -29,7 +29,7 @@ _silent = False
 _logger: Logger | None = None
 _last_ns: dict[str, int] = {}  # cause -> when it was last heard of
 _held_back: dict[str, int] = {}  # cause -> warnings not shown since then
-_waiting: dict[str, str] = {}  # cause, one of _LATER -> message
+waiting: dict[str, str] = {}  # cause, one of _LATER -> message
 
 
 def configure(rate_s: float, debug: bool) -> None:
@@ -60,15 +60,15 @@ def warn(cause: str, message: str) -> None:
     The next warning of a cause that was held back says how often.
     """
     if cause in _LATER:
-        _waiting[cause] = message
+        waiting[cause] = message
     else:
         _warn_now(cause, message)
 
 
 def after_delivery(delivered: bool) -> None:
     """Log the warnings that waited for it, unless it went wrong, of which has been warned."""
-    while _waiting:
-        cause, message = _waiting.popitem()
+    while waiting:
+        cause, message = waiting.popitem()
         if delivered:
             _warn_now(cause, message)
 

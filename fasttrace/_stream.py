@@ -77,6 +77,10 @@ class PlainStream:
             self._socket.settimeout(remaining_s(deadline_ns))
             return unlocked(self._socket.recv, _RECEIVE_BYTES)
 
+    def fileno(self) -> int:
+        """Return the number of the socket."""
+        return self._socket.fileno()
+
     def is_stale(self) -> bool:
         """Whether the idle connection is of no more use: closed by the peer, or out of step."""
         if sys.platform != "win32":

@@ -14,7 +14,7 @@ from fasttrace._address import without_password
 from fasttrace._agent_info import read_info
 from fasttrace._http import HttpClient, NoResponse, Response, Target
 from fasttrace._parse import is_header_name, is_header_value
-from fasttrace._span import monotonic_ns
+from fasttrace._span import Route, monotonic_ns
 from fasttrace.container import container_headers
 from fasttrace.exporter import ExportResult, Part
 
@@ -85,7 +85,7 @@ class AgentExporter:
 
     def _export(self, payload: AnyPayload, trace_count: int, deadline_ns: int) -> ExportResult:
         if payload.api_version == "v0.5" and not self._only_v04:
-            result = self._post("/v0.5/traces", payload.buffers(), trace_count, deadline_ns)
+            result = self._post_payload("/v0.5/traces", payload, trace_count, deadline_ns)
             if result.http_status not in _UNKNOWN_ENDPOINT_STATUS:
                 return result
             self._only_v04 = True
@@ -93,7 +93,7 @@ class AgentExporter:
             result = self._export_as_v04(payload, deadline_ns)
             result.use_version = "v0.4"
             return result
-        return self._post("/v0.4/traces", payload.buffers(), trace_count, deadline_ns)
+        return self._post_payload("/v0.4/traces", payload, trace_count, deadline_ns)
 
     def _export_as_v04(self, payload: AnyPayload, deadline_ns: int) -> ExportResult:
         try:
@@ -129,8 +129,34 @@ class AgentExporter:
             self._transcoded = (payload, bodies)
         return self._transcoded[1]
 
+    def _post_payload(
+        self, path: str, payload: AnyPayload, trace_count: int, deadline_ns: int
+    ) -> ExportResult:
+        """Send `payload` as it is, or go on with it if a route has begun to."""
+        route = self.route
+        if route is None or not route.has_begun(payload):
+            route = None
+        else:
+            deadline_ns = min(deadline_ns, route.deadline_ns)
+        result = self._post(path, payload.buffers(), trace_count, deadline_ns, route)
+        if result.http_status == 200 and self._client is not None and not self._of_payload:
+            self._client.keep_route(
+                payload.api_version, path, self._headers, self._agent_state, self._last_reply
+            )
+        return result
+
+    @property
+    def route(self) -> Route | None:
+        """The way that the next payload may go without this exporter, None if it has to be asked."""
+        return None if self._client is None else self._client.route
+
     def _post(
-        self, path: str, body: Sequence[Buffer], trace_count: int, deadline_ns: int
+        self,
+        path: str,
+        body: Sequence[Buffer],
+        trace_count: int,
+        deadline_ns: int,
+        begun: Route | None = None,
     ) -> ExportResult:
         client = self._client
         if client is None:
@@ -144,12 +170,17 @@ class AgentExporter:
         ]
         while True:  # a second time only after a connection that had been used before
             try:
-                client.open(deadline_ns)
+                if begun is None:
+                    client.open(deadline_ns)
             except OSError as error:
                 return _unreachable(error)
             reused = client.reused
             try:
-                client.send(path, headers, body, deadline_ns)
+                if begun is None:
+                    client.send(path, headers, body, deadline_ns)
+                else:
+                    route, begun = begun, None
+                    client.resume(route.resume())
             except OSError as error:
                 response = client.receive_early()
                 client.close()

@@ -14,12 +14,12 @@ from __future__ import annotations
 from _thread import get_ident
 
 from fasttrace import _clock, _exit, _fork, _log
-from fasttrace._delivery import Delivery, Outcome, warn_all
+from fasttrace._delivery import SEND_BYTES_PER_S, Delivery, Outcome, warn_all
 from fasttrace._span import (
+    LockTime,
     NativeEvent,
     NativeLock,
     free_what_was_left,
-    lock_time,
     monotonic_ns,
     start_native_thread,
 )
@@ -27,7 +27,7 @@ from fasttrace._span import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fasttrace._discovery import Discovery
-    from fasttrace._span import TracerCore
+    from fasttrace._span import Route, TracerCore
     from fasttrace._stats import StatsSender
     from fasttrace.config import Config
     from fasttrace.exporter import Exporter
@@ -54,32 +54,6 @@ class _Ticket:
         self.attempts = 0
 
 
-class LockTime:
-    """A debug counter: how long the background thread has held the interpreter's lock.
-
-    In flushes, that is rounds with something to send: from the end of one wait to the beginning of
-    the next, without the time in which it had given up the lock (`src/unlocked.pxi` says how that
-    is known).
-
-    * flushes: how many there were
-    * held_ns: of all of them, in all
-    * last_ns, last_stretches: of the newest; how often it took the lock
-    * longest_ns: most at a time
-    """
-
-    __slots__ = ("flushes", "held_ns", "last_ns", "last_stretches", "longest_ns")
-
-    def __init__(self) -> None:
-        self.flushes = self.held_ns = self.last_ns = self.last_stretches = self.longest_ns = 0
-
-    def add(self, held_ns: int, longest_ns: int, stretches: int) -> None:
-        """Count one flush."""
-        self.flushes += 1
-        self.held_ns += held_ns
-        self.last_ns, self.last_stretches = held_ns, stretches
-        self.longest_ns = max(self.longest_ns, longest_ns)
-
-
 class Flusher:
     """Delivers the finished traces of `core` with `exporter`.
 
@@ -95,6 +69,7 @@ class Flusher:
         self._delivery = Delivery(core, config)
         #: what the agent offers; None until the background thread has something to send
         self.discovery: Discovery | None = None
+        self._route: Route | None = None  # how the next round may go, if it is like the last
         self._stats: StatsSender | None = None  # made by the first round, if wanted
         #: what flushes of the background thread cost the application
         self.lock_time = LockTime()
@@ -109,6 +84,7 @@ class Flusher:
         self._thread: int | None = None  # the background thread's id
         self._alive = False  # a background thread has been started and has not ended
         self._parked = False  # it sleeps until `start`, because there is nothing to send
+        self._route = None
         self._nudge = NativeEvent()  # wakes it, besides the core's `_wake`
         self._ended = NativeEvent()
         self._tickets: list[_Ticket] = []
@@ -242,22 +218,27 @@ class Flusher:
         self._thread = get_ident()
         try:
             self._load()
+            self.lock_time.note(False)
             done = False
             while not done and self._wait():
                 # What is finished while the last round is under way is left to `finish_stop` or
                 # `start`: threads that go on tracing must not hold up the end.
-                lock_time()  # what the wait took is nobody's
                 last = self._delivery.final_ns is not None
                 tickets, self._tickets = self._tickets, []
-                outcome = self._round(everything=last or bool(tickets))
-                if tickets:
-                    self._answer(tickets, outcome)
-                self._delivery.report_health()
-                if outcome.delivered:
-                    self._discover()
-                done = last and not outcome.put_back
-                if outcome.payloads:
-                    self.lock_time.add(*lock_time())
+                payloads = -1 if last else self._send_as_before()
+                if payloads >= 0:
+                    if tickets:
+                        self._answer(tickets, Outcome())
+                else:
+                    outcome = self._round(everything=last or bool(tickets))
+                    payloads = outcome.payloads
+                    if tickets:
+                        self._answer(tickets, outcome)
+                    self._delivery.report_health()
+                    if outcome.delivered:
+                        self._discover()
+                    done = last and not outcome.put_back
+                self.lock_time.note(payloads > 0)
         finally:
             self._end()
 
@@ -352,15 +333,17 @@ class Flusher:
         everything: also statistics that are not complete.
         """
         self._tick()
+        waiting = None if self._route is None else self._route.take()
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
-        if not self._export_lock.acquire(wait_s):
+        if waiting is None and not self._export_lock.acquire(wait_s):
             return Outcome.nothing_done()
         try:
-            outcome = self._delivery.round(self._exporter, deadline_ns)
+            outcome = self._delivery.round(self._exporter, deadline_ns, waiting)
             if self._config.stats_enabled:
                 self._send_stats(everything, deadline_ns, outcome)
+            self._route = self._usual_route(outcome)
         finally:
             self._export_lock.release()
         self._failures = self._failures + 1 if outcome.put_back else 0
@@ -368,6 +351,26 @@ class Flusher:
             warn_all(outcome)
         _log.after_delivery(outcome.delivered)
         return outcome
+
+    def _send_as_before(self) -> int:
+        """Send what is buffered the way that the last round went; return how many payloads.
+
+        Returns -1 if that cannot be, or not for all: the round has to be gone through.
+        """
+        route = self._route
+        if route is None or _log.waiting:
+            return -1
+        timeout_s = self._config.agent_timeout_s
+        return route.deliver(self._core, self._export_lock, timeout_s, SEND_BYTES_PER_S)
+
+    def _usual_route(self, outcome: Outcome) -> Route | None:
+        """Return how the next round may go if it is like this one; None if it has to be looked at."""
+        config = self._config
+        if not outcome.delivered or config.stats_enabled or config.health_metrics_enabled:
+            return None
+        if _log.debugging() or (self.discovery is not None and self.discovery.is_wanted()):
+            return None
+        return getattr(self._exporter, "route", None)
 
     def _discover(self) -> None:
         """Ask the agent what it offers, after a delivery and if nobody waits for another."""

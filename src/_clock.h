@@ -205,6 +205,16 @@ static int ft_tsc_adjust(int allowed)
 #endif
 }
 
+/* The same again if the counter is in use. Returns 0 if it might come into use, which is not decided here. */
+static int ft_tsc_keep(void)
+{
+#if FT_HAVE_TSC
+    return ft_tsc_state > 0 ? ft_tsc_adjust(1) : ft_tsc_state;
+#else
+    return -1;
+#endif
+}
+
 /* Back to CLOCK_MONOTONIC, for measurements of the plain clock. */
 static void ft_tsc_stop(void)
 {

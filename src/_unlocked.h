@@ -3,6 +3,7 @@
 #define FT_UNLOCKED_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef _MSC_VER
 #define FT_THREAD_LOCAL __declspec(thread)
@@ -61,18 +62,31 @@ static inline ft_lock_meter ft_lock_take(void)
 
 enum { FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED, FT_IO_ERROR };
 
-#ifndef _WIN32
 #include <errno.h>
+
+static inline void ft_set_errno(int error)
+{
+    errno = error;
+}
+
+static inline int ft_get_errno(void)
+{
+    return errno;
+}
+
+#ifndef _WIN32
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+
+typedef struct iovec ft_piece;
 
 #ifdef MSG_NOSIGNAL
 #define FT_SEND_FLAGS MSG_NOSIGNAL
 #else
 #define FT_SEND_FLAGS 0
 #endif
-#define FT_SEND_BYTES ((size_t)1 << 20) /* in one call; a socket takes what it has room for */
 
 /* After a call that would have blocked, waits until another is worth while. */
 static int ft_wait_for(int socket, short events, int64_t left_ns)
@@ -88,24 +102,34 @@ static int ft_wait_for(int socket, short events, int64_t left_ns)
     return FT_IO_DONE;
 }
 
-/* Sends bytes from *sent on over a non-blocking socket, until all are, the time (monotonic) is over, a
- * signal came, or an error, which is then in errno. */
-static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
+/* Sends `count` pieces over a non-blocking socket, as few packets as they fit in, until all are sent, the time
+ * (monotonic) is over, a signal came, or an error, which is then in errno. The pieces become what is left of them. */
+static int ft_send_pieces(int socket, ft_piece *pieces, int count, int64_t deadline_ns)
 {
-    while (*sent < size) {
-        size_t left = size - *sent;
+    for (;;) {
+        struct msghdr message;
         int64_t left_ns = deadline_ns - ft_now_ns();
         ssize_t done;
-        int outcome;
+        int outcome, i;
+        while (count > 0 && pieces->iov_len == 0)
+            pieces++, count--;
+        if (count == 0)
+            return FT_IO_DONE;
         if (left_ns <= 0)
             return FT_IO_TIMEOUT;
-        done = send(socket, data + *sent, left < FT_SEND_BYTES ? left : FT_SEND_BYTES, FT_SEND_FLAGS);
-        if (done >= 0)
-            *sent += (size_t)done;
-        else if ((outcome = ft_wait_for(socket, POLLOUT, left_ns)) != FT_IO_DONE)
+        memset(&message, 0, sizeof(message));
+        message.msg_iov = pieces;
+        message.msg_iovlen = count;
+        done = sendmsg(socket, &message, FT_SEND_FLAGS);
+        if (done < 0 && (outcome = ft_wait_for(socket, POLLOUT, left_ns)) != FT_IO_DONE)
             return outcome;
+        for (i = 0; done > 0; i++) {
+            size_t part = (size_t)done < pieces[i].iov_len ? (size_t)done : pieces[i].iov_len;
+            pieces[i].iov_base = (char *)pieces[i].iov_base + part;
+            pieces[i].iov_len -= part;
+            done -= (ssize_t)part;
+        }
     }
-    return FT_IO_DONE;
 }
 
 /* Waits until something can be read, or the time is over, and reads it unless it is an end or an error: those
@@ -150,16 +174,22 @@ static int ft_is_readable(int socket)
     return poll(&wanted, 1, 0) != 0;
 }
 #else
-static int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent)
+typedef struct {
+    void *iov_base;
+    size_t iov_len;
+} ft_piece;
+
+static int ft_send_pieces(int socket, ft_piece *pieces, int count, int64_t deadline_ns)
 {
-    (void)socket, (void)data, (void)size, (void)deadline_ns, (void)sent;
+    (void)socket, (void)pieces, (void)count, (void)deadline_ns;
     errno = ENOSYS;
     return FT_IO_ERROR;
 }
 
 static int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received)
 {
-    return ft_send_bytes(socket, data, room, deadline_ns, received);
+    (void)data, (void)room, (void)received;
+    return ft_send_pieces(socket, NULL, 0, deadline_ns);
 }
 
 static int ft_is_readable(int socket)

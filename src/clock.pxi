@@ -16,6 +16,7 @@ cdef extern from "_clock.h":
     int64_t ft_os_realtime_coarse_ns() noexcept nogil
     void ft_tsc_begin() noexcept nogil
     int ft_tsc_adjust(int allowed) noexcept nogil
+    int ft_tsc_keep() noexcept nogil
     void ft_tsc_stop() noexcept nogil
     void ft_fork_watch() noexcept nogil
     void ft_debug_set_clock(int64_t wall_step_ns, int64_t frozen_ns) noexcept nogil

@@ -277,7 +277,10 @@ cdef class TracerCore:
 
         Their bytes still count to the bound of the buffer, unless they are put `aside`.
         """
-        payloads = self.full
+        return self.swap(aside)
+
+    cdef list swap(self, bint aside):
+        cdef list payloads = self.full
         self.full = []
         self.full_bytes = 0
         self.swaps += 1
@@ -312,14 +315,19 @@ cdef class TracerCore:
             raise ValueError("a payload is settled once")
         if span_part > spans_left or trace_part > traces_left:
             raise ValueError("a part is not larger than what is left of the payload")
-        payload.settled = spans is None
+        self.settle(payload, outcome, span_part, trace_part, payload.size() if nbytes is None else nbytes,
+                    spans is None)
+
+    cdef int settle(self, Payload payload, str outcome, uint32_t span_part, uint32_t trace_part, uint64_t nbytes,
+                    bint is_all) except -1:
+        payload.settled = is_all
         payload.settled_spans += span_part
         payload.settled_traces += trace_part
         self.in_flight_count -= span_part
         if outcome == "sent":
             self.sent_count += span_part
             self.sent_traces += trace_part
-            self.sent_bytes += payload.size() if nbytes is None else <uint64_t>nbytes
+            self.sent_bytes += nbytes
         elif outcome == "unconfirmed":
             self.unconfirmed_count += span_part
         else:
@@ -328,6 +336,7 @@ cdef class TracerCore:
             self.land(payload)
             if payload.exports == 0:
                 self.recycle(payload)
+        return 0
 
     cdef int land(self, Payload payload) except -1:
         """The bytes of a payload no longer count as in flight."""

@@ -133,6 +133,9 @@ cdef class Payload:
     @property
     def nbytes(self) -> int:
         """Length of the body in bytes."""
+        return self.body_size()
+
+    cdef size_t body_size(self) noexcept:
         cdef unsigned char head[16]
         cdef size_t size = self.size() + (wire_put_array_header(head, self.trace_count) - head)
         if self.version == 5:

@@ -51,21 +51,33 @@ cdef class NativeLock:
     def acquire(self, double timeout_s=-1) -> bool:
         """Takes the lock; False if that took longer than `timeout_s` seconds (negative: no limit)."""
         cdef long long wait_us = lock_wait_us(timeout_s)
-        cdef int got = PyThread_acquire_lock_timed(self._lock, 0, 0)
+        cdef int got = self.try_acquire()
         if not got and wait_us != 0:
             ft_lock_goes()
             with nogil:
                 got = PyThread_acquire_lock_timed(self._lock, wait_us, 0)
             ft_lock_is_back()
-        if got:
-            self._held = True
-            self._holder = PyThread_get_thread_ident()
+            if got:
+                self.note_holder()
         return got != 0
+
+    cdef bint try_acquire(self) noexcept:
+        if not PyThread_acquire_lock_timed(self._lock, 0, 0):
+            return False
+        self.note_holder()
+        return True
+
+    cdef void note_holder(self) noexcept:
+        self._held = True
+        self._holder = PyThread_get_thread_ident()
 
     def release(self) -> None:
         """Gives the lock back; RuntimeError if nobody holds it."""
         if not self._held:
             raise RuntimeError("release of a lock that is not held")
+        self.give_back()
+
+    cdef void give_back(self) noexcept:
         self._held = False
         PyThread_release_lock(self._lock)
 

@@ -6,7 +6,6 @@
 # hundred nanoseconds. Where the interpreter makes a thread hand on the lock, which it does after 5 ms, the wait until
 # it is back is counted as if it were held.
 
-from libc.string cimport memchr, memcmp
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
 cdef extern from "_unlocked.h":
@@ -14,20 +13,39 @@ cdef extern from "_unlocked.h":
         int64_t held_ns
         int64_t longest_ns
         uint32_t stretches
-    enum: FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED
+    enum: FT_IO_DONE, FT_IO_TIMEOUT, FT_IO_INTERRUPTED, FT_IO_ERROR
+    void ft_set_errno(int error) noexcept nogil
+    int ft_get_errno() noexcept nogil
     void ft_lock_goes() noexcept
     void ft_lock_is_back() noexcept
     ft_lock_meter ft_lock_take() noexcept
     bint ft_lock_is_counted() noexcept
-    int ft_send_bytes(int socket, const char *data, size_t size, int64_t deadline_ns, size_t *sent) noexcept nogil
+    ctypedef struct ft_piece:
+        void *iov_base
+        size_t iov_len
+    int ft_send_pieces(int socket, ft_piece *pieces, int count, int64_t deadline_ns) noexcept nogil
     int ft_receive_bytes(int socket, char *data, size_t room, int64_t deadline_ns, size_t *received) noexcept nogil
     bint ft_is_readable(int socket) noexcept nogil
     size_t ft_receive_reply(int socket, char *data, size_t room, int64_t deadline_ns) noexcept nogil
 
+cdef extern from "_reply.h":
+    ctypedef struct ft_reply:
+        int status
+        const char *at
+        long length
+        const char *name
+        size_t name_size
+        const char *value
+        size_t value_size
+    enum: FT_REPLY_BODY, FT_REPLY_HEADER
+    bint ft_reply_begin(ft_reply *reply, const char *data, size_t size) noexcept nogil
+    int ft_reply_next(ft_reply *reply) noexcept nogil
+    bint ft_reply_is(const char *data, size_t size, const char *body, size_t body_size, const char *name,
+                     const char *value, size_t value_size) noexcept nogil
+
 cdef enum:
     RECEIVE_BYTES = 16384            # at most at once
     SEND_PIECES = 8
-    HEADER_NAME_MAX = 64
 
 cdef extern from "Python.h":
     object PyUnicode_DecodeLatin1(const char *data, Py_ssize_t size, const char *errors)
@@ -42,6 +60,35 @@ def lock_time() -> tuple:
     """
     cdef ft_lock_meter taken = ft_lock_take()
     return taken.held_ns, taken.longest_ns, taken.stretches
+
+
+@cython.final
+cdef class LockTime:
+    """A debug counter: how long the background thread has held the interpreter's lock.
+
+    In flushes, that is rounds with something to send: from the end of one wait to the beginning of the next, without
+    the time in which it had given up the lock.
+
+    * flushes: how many there were
+    * held_ns: of all of them, in all
+    * last_ns, last_stretches: of the newest; how often it took the lock
+    * longest_ns: most at a time
+    """
+    cdef readonly uint64_t flushes
+    cdef readonly int64_t held_ns
+    cdef readonly int64_t last_ns
+    cdef readonly int64_t longest_ns
+    cdef readonly uint32_t last_stretches
+
+    def note(self, bint is_flush) -> None:
+        """What the calling thread has held since the last call was a flush, or nothing that counts."""
+        cdef ft_lock_meter taken = ft_lock_take()
+        if is_flush:
+            self.held_ns += taken.held_ns
+            self.last_ns = taken.held_ns
+            self.last_stretches = taken.stretches
+            self.longest_ns = max(self.longest_ns, taken.longest_ns)
+            self.flushes += 1
 
 
 def unlocked(function, *args):
@@ -76,25 +123,22 @@ def send_all(int socket, pieces, int64_t deadline_ns, bint then_receive=False) -
     cdef char data[RECEIVE_BYTES]
     cdef size_t received = 0
     cdef Py_buffer views[SEND_PIECES]
-    cdef size_t sent[SEND_PIECES]
+    cdef ft_piece left[SEND_PIECES]
     cdef int count = 0
-    cdef int i = 0
+    cdef int i
     cdef int outcome = FT_IO_INTERRUPTED
     if len(pieces) > SEND_PIECES:
         raise ValueError("too many pieces")
     try:
         for piece in pieces:
             PyObject_GetBuffer(piece, &views[count], PyBUF_SIMPLE)
-            sent[count] = 0
+            left[count].iov_base = views[count].buf
+            left[count].iov_len = <size_t>views[count].len
             count += 1
         while outcome != FT_IO_DONE:
             ft_lock_goes()
             with nogil:
-                outcome = FT_IO_DONE
-                while i < count and outcome == FT_IO_DONE:
-                    outcome = ft_send_bytes(socket, <const char *>views[i].buf, <size_t>views[i].len, deadline_ns,
-                                            &sent[i])
-                    i += outcome == FT_IO_DONE
+                outcome = ft_send_pieces(socket, left, count, deadline_ns)
                 if then_receive and outcome == FT_IO_DONE:
                     received = ft_receive_reply(socket, data, RECEIVE_BYTES, deadline_ns)
             ft_lock_is_back()
@@ -132,67 +176,14 @@ def usual_reply(bytes data):
 
     Usual is HTTP/1.1 with one Content-Length, and nothing said about the connection. Names of headers are lower case.
     """
-    cdef const char *at = PyBytes_AS_STRING(data)
-    cdef const char *end = at + PyBytes_GET_SIZE(data)
-    cdef const char *line_end
-    cdef const char *colon
-    cdef char name[HEADER_NAME_MAX]
-    cdef Py_ssize_t length = -1
-    cdef Py_ssize_t size, i
-    cdef int status = 0
+    cdef ft_reply reply
     cdef dict headers = {}
-    if end - at < 16 or memcmp(at, b"HTTP/1.1 ", 9) != 0 or (at[12] != 32 and at[12] != 13) or at[9] == 49:
+    cdef int what
+    if not ft_reply_begin(&reply, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)):
         return None
-    for i in range(9, 12):
-        if not 48 <= at[i] <= 57:
-            return None
-        status = status * 10 + at[i] - 48
-    at += 12
-    while True:
-        line_end = <const char *>memchr(at, 10, end - at)
-        if line_end == NULL or line_end == at or (line_end - 1)[0] != 13:
-            return None
-        at = line_end + 1            # the line after the one that was looked at
-        line_end = <const char *>memchr(at, 10, end - at)
-        if line_end == NULL or line_end == at or (line_end - 1)[0] != 13:
-            return None
-        line_end -= 1
-        if line_end == at:
-            break
-        colon = <const char *>memchr(at, 58, line_end - at)
-        if colon == NULL or not 0 < colon - at <= HEADER_NAME_MAX:
-            return None
-        size = colon - at
-        for i in range(size):
-            if not 32 < at[i] < 127:
-                return None
-            name[i] = at[i] + 32 if 65 <= at[i] <= 90 else at[i]
-        if name_is(name, size, b"transfer-encoding", 17) or name_is(name, size, b"connection", 10):
-            return None
-        colon += 1
-        while colon < line_end and is_blank(colon[0]):
-            colon += 1
-        while line_end > colon and is_blank((line_end - 1)[0]):
-            line_end -= 1
-        if name_is(name, size, b"content-length", 14):
-            if length >= 0 or not 0 < line_end - colon <= 6:
-                return None
-            length = 0
-            for i in range(line_end - colon):
-                if not 48 <= colon[i] <= 57:
-                    return None
-                length = length * 10 + colon[i] - 48
-        headers[PyUnicode_DecodeLatin1(name, size, NULL)] = PyUnicode_DecodeLatin1(colon, line_end - colon, NULL)
-        at = line_end
-    at = line_end + 2
-    if end - at != length:
-        return None
-    return status, headers, at[:length]
-
-
-cdef inline bint name_is(const char *name, Py_ssize_t size, const char *wanted, Py_ssize_t wanted_size) noexcept:
-    return size == wanted_size and memcmp(name, wanted, size) == 0
-
-
-cdef inline bint is_blank(char c) noexcept:
-    return c == 32 or c == 9 or c == 13
+    what = ft_reply_next(&reply)
+    while what == FT_REPLY_HEADER:
+        headers[PyUnicode_DecodeLatin1(reply.name, reply.name_size, NULL)] \
+            = PyUnicode_DecodeLatin1(reply.value, reply.value_size, NULL)
+        what = ft_reply_next(&reply)
+    return (reply.status, headers, reply.at[:reply.length]) if what == FT_REPLY_BODY else None

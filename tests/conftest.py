@@ -245,7 +245,7 @@ def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning is held back because of an earlier test."""
     from fasttrace import _log
 
-    for name in ("_last_ns", "_held_back", "_waiting"):
+    for name in ("_last_ns", "_held_back", "waiting"):
         monkeypatch.setattr(_log, name, {})
 
 
