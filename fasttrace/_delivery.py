@@ -76,11 +76,13 @@ class Delivery:
         exporter: Exporter | None,
         deadline_ns: int | None,
         waiting: list[Payload] | None = None,
+        begun: bool = False,
     ) -> Outcome:
         """Hand everything buffered to `exporter` once, oldest first, until one has to be put back.
 
         `deadline_ns` (monotonic, None: none) and `final_ns` limit the time. Without an exporter
-        everything is dropped. waiting: the payloads, if they are out of the buffer already.
+        everything is dropped. waiting: the payloads, if they are out of the buffer already; begun:
+        whether the oldest of them has been sent, in whole or in part, which the exporter knows.
         """
         outcome = Outcome()
         if self._config.health_metrics_enabled and self._health is None:
@@ -98,9 +100,10 @@ class Delivery:
                 payload = waiting.pop()
                 if exporter is None:
                     self._settle(payload, NO_EXPORTER, outcome)
-                elif not self._attempt(payload, exporter, deadline_ns, outcome):
+                elif not self._attempt(payload, exporter, deadline_ns, outcome, begun):
                     waiting.append(payload)
                     break
+                begun = False
             payload = None
         finally:
             if payload is not None:  # an exception, such as KeyboardInterrupt in a main thread
@@ -127,11 +130,16 @@ class Delivery:
         self._health = None
 
     def _attempt(
-        self, payload: Payload, exporter: Exporter, deadline_ns: int | None, outcome: Outcome
+        self,
+        payload: Payload,
+        exporter: Exporter,
+        deadline_ns: int | None,
+        outcome: Outcome,
+        begun: bool,
     ) -> bool:
         """Try to deliver `payload`. Returns False if it is not settled but must be put back."""
         timeout_s = self._time_for(payload, deadline_ns)
-        if timeout_s <= 0.0:
+        if timeout_s <= 0.0 and not begun:
             return self._give_up(payload, outcome)
         begin_ns = monotonic_ns()
         try:

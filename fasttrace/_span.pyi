@@ -93,7 +93,9 @@ class LockTime:
 
 @final
 class Route:
-    def __init__(self, socket: int, version: str, head: bytes, state: bytes, body: bytes) -> None: ...
+    def __init__(
+        self, socket: int, version: str, head: bytes, state: bytes, body: bytes
+    ) -> None: ...
     @property
     def deadline_ns(self) -> int: ...
     def deliver(

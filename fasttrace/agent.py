@@ -147,7 +147,7 @@ class AgentExporter:
 
     @property
     def route(self) -> Route | None:
-        """The way that the next payload may go without this exporter, None if it has to be asked."""
+        """The way that the next payload may go without this exporter; None: not without."""
         return None if self._client is None else self._client.route
 
     def _post(

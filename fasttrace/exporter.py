@@ -10,6 +10,8 @@ within `timeout_s` seconds, and is called by one thread at a time. It may also h
 * `discover(timeout_s)`: what the agent offers (`fasttrace._discovery`), asked after a delivery
 * `interrupt()`, called by another thread: end a wait, with whatever result
 * `close()`: give back what is not needed while there is nothing to send
+* `route`: an attribute, the `fasttrace._span.Route` that payloads may go without this exporter as
+  long as everything is as with the last; None if there is none
 * `after_fork_in_child()`: drop what belongs to the parent process
 """
 

@@ -333,14 +333,16 @@ class Flusher:
         everything: also statistics that are not complete.
         """
         self._tick()
-        waiting = None if self._route is None else self._route.take()
+        route = self._route
+        waiting = None if route is None else route.take()
+        begun = route is not None and waiting is not None and route.has_begun(waiting[0])
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
         if waiting is None and not self._export_lock.acquire(wait_s):
             return Outcome.nothing_done()
         try:
-            outcome = self._delivery.round(self._exporter, deadline_ns, waiting)
+            outcome = self._delivery.round(self._exporter, deadline_ns, waiting, begun)
             if self._config.stats_enabled:
                 self._send_stats(everything, deadline_ns, outcome)
             self._route = self._usual_route(outcome)
@@ -364,7 +366,7 @@ class Flusher:
         return route.deliver(self._core, self._export_lock, timeout_s, SEND_BYTES_PER_S)
 
     def _usual_route(self, outcome: Outcome) -> Route | None:
-        """Return how the next round may go if it is like this one; None if it has to be looked at."""
+        """Return how the next round may go if it is like this one; None: it has to be seen to."""
         config = self._config
         if not outcome.delivered or config.stats_enabled or config.health_metrics_enabled:
             return None

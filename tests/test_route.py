@@ -1,0 +1,371 @@
+"""Rounds that go the way of the last one: nothing may differ from rounds that are gone through."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_ways import USUAL, WAYS, answer_in_parts, server_that, stop
+from fault_server import Behaviour, FaultServer, Peer, answering
+from helpers import note_figure
+from hypothesis import given, settings
+from reference import decode_payload
+from scripted_exporter import wait_until
+from test_usual_reply import replies
+
+from fasttrace import Tracer, _clock, _log
+from fasttrace._span import adjust_clock, use_monotonic_clock
+from fasttrace.agent import AgentExporter
+from fasttrace.config import Config
+
+pytestmark = pytest.mark.usefixtures("fresh_log")
+
+TIMEOUT_S = 0.3  # of the agent, in these tests
+LARGE = ("reads little", "closes unread", "resets", "refuses early")  # with a body beyond buffers
+
+
+def seen_of(server: FaultServer) -> list[tuple[Any, ...]]:
+    """What has arrived: path, headers in their order, names of spans."""
+    seen = []
+    for request in server.requests:
+        version = request["path"].split("/")[1]
+        chunks = decode_payload(request["body"], version) if request["body"] else []
+        names = [span["name"] for chunk in chunks for span in chunk]
+        headers = request["headers"] | {"host": "the agent"}
+        if "content-length" in headers:
+            assert headers["content-length"] == str(len(request["body"]))
+            headers["content-length"] = "right"  # a duration is encoded in as few bytes as it takes
+        seen.append((request["method"], request["path"], [*headers.items()], names))
+    return seen
+
+
+def play(
+    behave: Behaviour,
+    caplog: pytest.LogCaptureFixture,
+    path: str | None = None,
+    large: bool = False,
+    each: Callable[[Tracer], object] = lambda _: None,
+    **config: Any,
+) -> dict[str, Any]:
+    """Six flushes; what the tracer, the server and the log say of them, and how many were exported.
+
+    large: the payloads but the first are larger than what a connection takes unread.
+    """
+    caplog.clear()
+    _log._last_ns.clear()
+    _log._held_back.clear()
+    exports = []
+    with FaultServer(behave, path) as server, pytest.MonkeyPatch.context() as patch:
+        export = AgentExporter.export
+        patch.setattr(AgentExporter, "export", lambda *args: (exports.append(1), export(*args))[1])
+        settings = {
+            "agent_timeout_s": TIMEOUT_S,
+            "flush_interval_s": 3600.0,  # and a buffer that is never half full: nothing is sent
+            "buffer_max_bytes": 200 << 20,  # but by flush()
+            **config,
+        }
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, **settings))
+        answers = []
+        for number in range(6):
+            flusher = tracer._flusher
+            wait_until(lambda one=flusher: one._parked or not one._alive)  # type: ignore[misc]
+            tracer._wake.clear()  # by which the last flush() may have woken it in vain
+            with tracer.trace(f"span {number}") as span:
+                span.context.sampling_priority = 1
+            if large and number:
+                for _ in range(300):
+                    with tracer.trace("large") as span:
+                        span.context.sampling_priority = 1
+                        span.set_tag("text", "x" * 20_000)
+            each(tracer)
+            answers.append(tracer.flush(10.0))
+        tracer.shutdown(1.0)
+        stats = tracer.stats()
+        assert (stats.pop("sent_bytes") > 0) == (stats["sent"] > 0)
+        lines = [
+            re.sub(r"in \d+ ms|:\d{4,5}", "", record.getMessage()) for record in caplog.records
+        ]
+        return {
+            "stats": stats,
+            "flushes": answers,
+            "requests": seen_of(server),
+            "connections": server.connections,
+            "log": lines,
+            "exports": len(exports),
+        }
+
+
+def compare(play_it: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Play twice, the second time without routes; returns how often each has called the exporter."""
+    ours = play_it()
+    with monkeypatch.context() as patch:
+        patch.setattr(AgentExporter, "route", None)
+        plain = play_it()
+    exports = [each.pop("exports") for each in (ours, plain)]
+    assert ours == plain
+    return exports
+
+
+@pytest.mark.parametrize("api_version", ["v0.4", "v0.5"])
+@pytest.mark.parametrize("name", WAYS)
+def test_whatever_the_agent_does(
+    name: str,
+    api_version: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same requests, counts and warnings as if every round had been gone through."""
+    exports = compare(
+        lambda: play(server_that(WAYS[name]), caplog, large=name in LARGE, api_version=api_version),
+        monkeypatch,
+    )
+    note_figure(f"{exports[0]} calls of the exporter instead of {exports[1]}")
+    assert exports[0] < exports[1]
+    assert exports[0] == 1 or name not in ("answers the same", "answers another header")
+
+
+@pytest.mark.parametrize("name", ["answers the same", "mute", "closes unread", "answers 503"])
+def test_over_a_unix_socket(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same over a Unix socket."""
+    path = tmp_path / "socket"
+
+    def play_it() -> dict[str, Any]:
+        path.unlink(missing_ok=True)
+        return play(server_that(WAYS[name]), caplog, str(path))
+
+    exports = compare(play_it, monkeypatch)
+    assert exports[0] < exports[1]
+
+
+@pytest.mark.parametrize("name", ["answers the same", "mute", "answers 500", "answers and closes"])
+@pytest.mark.parametrize("on", [(3,), (4,), (3, 4)])
+def test_several_payloads_in_a_round(
+    name: str,
+    on: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What goes wrong with a payload in the middle of a round does so for it alone."""
+
+    def four_payloads(tracer: Tracer) -> None:
+        for number in range(3):
+            with tracer.trace(f"more {number}") as span:
+                span.context.sampling_priority = 1
+                span.set_tag("text", "x" * 50_000)
+
+    exports = compare(
+        lambda: play(
+            server_that(WAYS[name], on), caplog, each=four_payloads, payload_max_bytes=64_000
+        ),
+        monkeypatch,
+    )
+    assert exports[0] < exports[1]
+
+
+def test_long_headers(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Headers of the configuration are in every request, however long, in the same order."""
+    config = {
+        "additional_headers": {"X-Long": "x" * 5000, "X-Latin": "caf\xe9"},
+        "external_env": "it-false,cn-web",
+    }
+    exports = compare(lambda: play(server_that(WAYS["closes"]), caplog, **config), monkeypatch)
+    assert exports[0] < exports[1]
+
+
+@settings(max_examples=40)
+@given(reply=replies())
+def test_whatever_it_says(reply: bytes) -> None:
+    """Any reply has the same consequences."""
+
+    def say(peer: Peer) -> None:
+        peer.read()
+        peer.send(reply)
+        stop(True, peer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        outcomes = []
+        for route in (AgentExporter.route, None):
+            patch.setattr(AgentExporter, "route", route)
+            with FaultServer(server_that(say, (2,))) as server:
+                tracer = Tracer(
+                    config=Config.from_env({}, agent_url=server.url, agent_timeout_s=TIMEOUT_S)
+                )
+                answers = []
+                for number in range(3):
+                    tracer.trace(f"span {number}").finish()
+                    answers.append(tracer.flush(10.0))
+                tracer.shutdown(1.0)
+                stats = tracer.stats()
+                outcomes.append((stats["sent"], stats["dropped"], answers, len(server.requests)))
+        assert outcomes[0] == outcomes[1]
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mute", "answers half"])
+def test_a_payload_has_one_deadline(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What the route has waited for an answer is not waited again."""
+    with FaultServer(server_that(WAYS[name], (2,))) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, agent_timeout_s=3.0))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        assert tracer._flusher._route is not None
+        tracer.trace("b").finish()
+        begin_s = time.monotonic()
+        assert tracer.flush(10.0) is (name == "answers half")
+        took_s = time.monotonic() - begin_s
+        note_figure(f"{took_s:.2f} s of 3 s")
+        assert took_s < 5.5
+        tracer.shutdown(1.0)
+
+
+def test_stopping_does_not_wait_for_a_mute_agent() -> None:
+    """A stop while the route waits for an answer ends at its own deadline."""
+    with FaultServer(server_that(WAYS["mute"])) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, agent_timeout_s=20.0))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        tracer.trace("b").finish()
+        tracer._flusher._wake_thread()
+        wait_until(lambda: len(server.requests) == 2)
+        begin_s = time.monotonic()
+        tracer.shutdown(0.3)
+        took_s = time.monotonic() - begin_s
+        wait_until(lambda: tracer.stats()["in_flight"] == 0)
+    note_figure(f"{took_s:.2f} s")
+    assert took_s < 5.0
+    assert (tracer.stats()["sent"], tracer.stats()["unconfirmed"]) == (1, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_fork_while_the_route_waits() -> None:
+    """The child sends over a connection of its own, and the parent's answer is the parent's."""
+    with FaultServer(server_that(answer_in_parts)) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        tracer.trace("b").finish()
+        tracer._flusher._wake_thread()
+        wait_until(lambda: len(server.requests) == 2)
+        pid = os.fork()
+        if not pid:
+            tracer.trace("child").finish()
+            os._exit(not (tracer.flush(10.0) and tracer.stats()["sent"] == 1))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert tracer.flush(10.0)
+        assert tracer.stats()["sent"] == 2
+        tracer.shutdown(1.0)
+    names = sorted(name for *_, names in seen_of(server) for name in names)
+    assert names == ["a", "b", "child"]
+    assert server.connections == 2
+
+
+# -- what has to be looked at in each round --------------------------------------------------------
+
+
+@pytest.fixture
+def usual() -> Any:
+    """Return a tracer whose last round was usual, and its server."""
+    with FaultServer(answering(USUAL)) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, buffer_max_bytes=100_000))
+        for name in "ab":
+            tracer.trace(name).finish()
+            assert tracer.flush(10.0)
+        assert tracer._flusher._route is not None
+        yield tracer, server
+        tracer.shutdown(1.0)
+
+
+def test_the_clock_is_kept_in_step(usual: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is not in use, or no longer, is seen to by a round that is gone through."""
+    tracer, _ = usual
+    ticks = []
+    tick = _clock.tick
+    monkeypatch.setattr(_clock, "tick", lambda enabled: (ticks.append(1), tick(enabled))[1])
+    has_counter = adjust_clock() == "tsc"
+    for switch in (False, True):
+        ticks.clear()
+        if switch:
+            use_monotonic_clock()
+        for _ in range(2):
+            tracer.trace("c").finish()
+            assert tracer.flush(10.0)
+        assert len(ticks) == (switch and has_counter)
+    note_figure(f"time stamp counter in use: {has_counter}")
+    assert adjust_clock() == ("tsc" if has_counter else "monotonic")
+
+
+def test_span_events_are_asked_about(usual: Any) -> None:
+    """The first span with an event has the agent asked whether it reads events."""
+    tracer, server = usual
+    span = tracer.trace("event")
+    span._add_event("happened", {})
+    span.finish()
+    assert tracer.flush(10.0)
+    tracer.trace("later").finish()
+    assert tracer.flush(10.0)
+    wait_until(lambda: "/info" in [request["path"] for request in server.requests])
+
+
+def test_a_full_buffer_is_told_of_after_the_delivery(
+    usual: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning that waits for a delivery is given after one that was usual."""
+    tracer, _ = usual
+    tracer._on_first_chunk, tracer._flusher_running = None, True
+    for _ in range(20):
+        with tracer.trace("large") as span:
+            span.set_tag("text", "x" * 20_000)
+    assert not caplog.records
+    tracer._flusher._wake_thread()
+    wait_until(lambda: caplog.records)
+    assert "buffer is full" in caplog.text
+    assert tracer.stats()["dropped"]["buffer_full"] > 0
+
+
+def test_debug_lines_are_of_every_round(
+    usual: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With DD_TRACE_DEBUG each payload has its line, once a round has found out."""
+    tracer, _ = usual
+    caplog.set_level(logging.DEBUG, "fasttrace")
+    monkeypatch.setattr(_log, "_debug", True)
+    tracer._flusher._route = None
+    for _ in range(3):
+        tracer.trace("c").finish()
+        assert tracer.flush(10.0)
+    wait_until(lambda: caplog.text.count("HTTP status 200") == 3)
+
+
+def test_nobody_is_idle_while_a_round_is_under_way() -> None:
+    """A flush in another thread waits for what the route has taken out of the buffer."""
+    release = threading.Event()
+
+    def wait_and_answer(peer: Peer) -> None:
+        peer.read()
+        release.wait(10.0)
+        peer.send(USUAL)
+
+    with FaultServer(server_that(wait_and_answer, (2,))) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        tracer.trace("b").finish()
+        tracer._flusher._wake_thread()
+        wait_until(lambda: len(server.requests) == 2)
+        assert tracer.stats()["in_flight"] == 1
+        assert tracer.flush(0.1) is False
+        release.set()
+        assert tracer.flush(10.0) is True
+        assert tracer.stats()["sent"] == 2
+        tracer.shutdown(1.0)
