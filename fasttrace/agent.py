@@ -147,8 +147,13 @@ class AgentExporter:
 
     @property
     def route(self) -> Route | None:
-        """The way that the next payload may go without this exporter; None: not without."""
-        return None if self._client is None else self._client.route
+        """The way that the next payload may go without this exporter; None: not without.
+
+        Nor if `export` has been replaced, by a subclass or otherwise: it sees every payload.
+        """
+        if self._client is None or getattr(self.export, "__func__", None) is not _EXPORT:
+            return None
+        return self._client.route
 
     def _post(
         self,
@@ -253,6 +258,9 @@ class AgentExporter:
         self._transcoded = None
         if self._client is not None:
             self._client.after_fork_in_child()
+
+
+_EXPORT = AgentExporter.export
 
 
 def read_rates(body: bytes | None) -> dict[str, float] | None:

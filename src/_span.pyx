@@ -2,7 +2,7 @@
 
     start: ids, clock -> Span in a Segment of a TraceState -> active item
     finish: Segment complete -> filters -> sampling decision -> plan of tags -> encoder -> payload
-    send: the flusher swaps the payload out; Python code from there on
+    send: the flusher swaps the payload out; Python code from there on, unless a Route has it go as the last one
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

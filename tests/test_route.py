@@ -63,8 +63,8 @@ def play(
     _log._held_back.clear()
     exports = []
     with FaultServer(behave, path) as server, pytest.MonkeyPatch.context() as patch:
-        export = AgentExporter.export
-        patch.setattr(AgentExporter, "export", lambda *args: (exports.append(1), export(*args))[1])
+        export = AgentExporter._export  # not `export`: routes are not used if that is replaced
+        patch.setattr(AgentExporter, "_export", lambda *args: (exports.append(1), export(*args))[1])
         settings = {
             "agent_timeout_s": TIMEOUT_S,
             "flush_interval_s": 3600.0,  # and a buffer that is never half full: nothing is sent
@@ -103,7 +103,7 @@ def play(
 
 
 def compare(play_it: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Play twice, the second time without routes; returns how often each has called the exporter."""
+    """Play twice, the second time without routes; return how often each called the exporter."""
     ours = play_it()
     with monkeypatch.context() as patch:
         patch.setattr(AgentExporter, "route", None)
@@ -345,6 +345,38 @@ def test_debug_lines_are_of_every_round(
         tracer.trace("c").finish()
         assert tracer.flush(10.0)
     wait_until(lambda: caplog.text.count("HTTP status 200") == 3)
+
+
+def test_an_export_of_ones_own_sees_every_payload(usual: Any) -> None:
+    """Replaced in a subclass or in the object: nothing goes past it."""
+    tracer, server = usual
+    exporter = tracer._flusher._exporter
+    seen: list[object] = []
+
+    class Own(AgentExporter):
+        """Exports and takes note."""
+
+        def export(self, *args: Any) -> Any:
+            seen.append(args[0])
+            return super().export(*args)
+
+    def take_note(*args: Any) -> Any:
+        seen.append(args[0])
+        return export(*args)
+
+    export = exporter.export
+    own = Own(Config.from_env({}, agent_url=server.url))
+    for count, (target, name, value) in enumerate(
+        ((tracer._flusher, "_exporter", own), (exporter, "export", take_note)), 1
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(target, name, value)
+            tracer._flusher._route = None
+            for _ in range(3):
+                tracer.trace("c").finish()
+                assert tracer.flush(10.0)
+            assert len(seen) == 3 * count
+    own.close()
 
 
 def test_nobody_is_idle_while_a_round_is_under_way() -> None:
