@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from agent_ways import USUAL, WAYS, answer_in_parts, server_that, stop
-from fault_server import Behaviour, FaultServer, Peer, answering
+from fault_server import Behaviour, FaultServer, Peer, answering, response
 from helpers import note_figure
 from hypothesis import given, settings
 from reference import decode_payload
@@ -22,7 +22,7 @@ from scripted_exporter import ScriptedExporter, make_tracer, wait_until
 from test_usual_reply import replies
 
 from fasttrace import Tracer, _clock, _log
-from fasttrace._span import adjust_clock, monotonic_ns, use_monotonic_clock
+from fasttrace._span import adjust_clock, is_readable, monotonic_ns, use_monotonic_clock
 from fasttrace.agent import AgentExporter
 from fasttrace.config import Config
 
@@ -170,6 +170,51 @@ def test_several_payloads_in_a_round(
         monkeypatch,
     )
     assert exports[0] < exports[1]
+
+
+def test_an_agent_that_no_longer_knows_v05(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The way of v0.5 is not that of v0.4."""
+
+    def behave(peer: Peer) -> None:
+        while True:
+            known = "/v0.4/" in peer.read()["path"] or len(peer.server.requests) == 1
+            peer.send(USUAL if known else response(404))
+
+    exports = compare(lambda: play(behave, caplog, api_version="v0.5"), monkeypatch)
+    assert exports == [3, 6]
+
+
+def test_an_answer_that_nobody_asked_for() -> None:
+    """It is not taken for the answer to the next request."""
+    another = threading.Event()
+
+    def behave(peer: Peer) -> None:
+        while True:
+            peer.read()
+            if len(peer.server.requests) > 2:
+                peer.send(response(500))
+                continue
+            peer.send(USUAL)
+            if len(peer.server.requests) == 2:
+                another.wait(10.0)
+                peer.send(USUAL)
+
+    with FaultServer(behave) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url))
+        for name in "ab":
+            tracer.trace(name).finish()
+            assert tracer.flush(10.0)
+        assert tracer._flusher._route is not None
+        connection = tracer._flusher._exporter._client._stream.fileno()
+        another.set()
+        wait_until(lambda: is_readable(connection))
+        tracer.trace("c").finish()
+        tracer.flush(10.0)
+        assert (tracer.stats()["sent"], tracer.stats()["dropped"]) == (2, {"refused_500": 1})
+        assert server.connections == 2
+        tracer.shutdown(1.0)
 
 
 def test_long_headers(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
