@@ -44,7 +44,7 @@ def serve(name: str, session: Any, directory: Path) -> None:
     """Load, load during a reload by SIGHUP, and a stop."""
     size = 500 if FULL else 30
     command = uwsgi("--processes", "2", *CONFIGURATIONS[name])
-    with Server(command, session, directory) as server:
+    with Server(command, session, directory, drops_some=True) as server:
         server.load(size)
         if name.startswith("recycled"):
             server.wait_for_other_workers(server.workers())
@@ -88,7 +88,8 @@ def serve_while_reloading(name: str, session: Any, directory: Path) -> None:
     """Reload by SIGHUP to the master and to the workers in turns, while requests are answered."""
     workers, arguments = RELOADED[name]
     size, reloads = 12, 50 if FULL else 6
-    with Server(uwsgi("--processes", str(workers), *arguments), session, directory) as server:
+    command = uwsgi("--processes", str(workers), *arguments)
+    with Server(command, session, directory, drops_some=True) as server:
         new = _wait_for_workers(server, set(), workers)
         for number in range(reloads):
             old, signalled = server.workers(), [str(server.process.pid)] if number % 2 else new
