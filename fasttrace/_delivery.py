@@ -118,6 +118,10 @@ class Delivery:
         for payload in self._core._swap():
             self._settle(payload, self._last_reason, outcome)
 
+    def note_agent(self) -> None:
+        """The agent was met, not by a round of this object."""
+        self._met_ns = self.final_ns
+
     def report_health(self) -> None:
         """Send the health metrics, if they are wanted. For the flusher's thread."""
         if self._health is not None:

@@ -193,17 +193,18 @@ class HttpClient:
 
         headers: the lines of it that are always the same. state, body: what the agent said.
         """
-        self._end_route()
+        self.end_route()
         if sys.platform == "win32" or not isinstance(self._stream, PlainStream) or body is None:
             return
         head = "\r\n".join([self._begin_of("POST", path), *headers, ""]).encode("latin-1")
-        self.route = Route(self._stream.fileno(), version, head, state.encode("latin-1"), body)
+        self.route = Route(self._stream, version, head, state.encode("latin-1"), body)
 
     def resume(self, begun: bytes) -> None:
         """Take over a request that was sent over a route; `begun` is what has come back so far."""
         self._begun = begun
 
-    def _end_route(self) -> None:
+    def end_route(self) -> None:
+        """Let nothing go without this client any more, until the next `keep_route`."""
         if self.route is not None:
             self.route.end()
             self.route = None
@@ -250,7 +251,7 @@ class HttpClient:
     def close(self) -> None:
         """Close the connection; the next `open` makes another."""
         stream, self._stream = self._stream, None
-        self._end_route()
+        self.end_route()
         self.reused = False
         self._begun = b""
         if stream is not None:

@@ -94,7 +94,7 @@ class LockTime:
 @final
 class Route:
     def __init__(
-        self, socket: int, version: str, head: bytes, state: bytes, body: bytes
+        self, connection: Any, version: str, head: bytes, state: bytes, body: bytes
     ) -> None: ...
     @property
     def deadline_ns(self) -> int: ...

@@ -76,16 +76,27 @@ class AgentExporter:
         """
         deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
         self._of_payload = _payload_headers(payload)
+        begun: Route | None = None
+        if self._client is not None:
+            begun = self._client.route
+            self._client.end_route()  # what is different now is so for the next payload as well
+        if begun is not None and not begun.has_begun(payload):
+            begun = None
         try:
-            return self._export(payload, trace_count, deadline_ns)
+            return self._export(payload, trace_count, deadline_ns, begun)
         except Exception as error:
             # Not foreseen, so nothing is known about what the agent has.
             self.close()
             return ExportResult("unconfirmed", detail=_describe(error))
+        except BaseException:  # KeyboardInterrupt: the next reply would be to this request
+            self.close()
+            raise
 
-    def _export(self, payload: AnyPayload, trace_count: int, deadline_ns: int) -> ExportResult:
-        if payload.api_version == "v0.5" and not self._only_v04:
-            result = self._post_payload("/v0.5/traces", payload, trace_count, deadline_ns)
+    def _export(
+        self, payload: AnyPayload, trace_count: int, deadline_ns: int, begun: Route | None
+    ) -> ExportResult:
+        if payload.api_version == "v0.5" and (begun is not None or not self._only_v04):
+            result = self._post_payload("/v0.5/traces", payload, trace_count, deadline_ns, begun)
             if result.http_status not in _UNKNOWN_ENDPOINT_STATUS:
                 return result
             self._only_v04 = True
@@ -93,7 +104,7 @@ class AgentExporter:
             result = self._export_as_v04(payload, deadline_ns)
             result.use_version = "v0.4"
             return result
-        return self._post_payload("/v0.4/traces", payload, trace_count, deadline_ns)
+        return self._post_payload("/v0.4/traces", payload, trace_count, deadline_ns, begun)
 
     def _export_as_v04(self, payload: AnyPayload, deadline_ns: int) -> ExportResult:
         try:
@@ -130,19 +141,24 @@ class AgentExporter:
         return self._transcoded[1]
 
     def _post_payload(
-        self, path: str, payload: AnyPayload, trace_count: int, deadline_ns: int
+        self,
+        path: str,
+        payload: AnyPayload,
+        trace_count: int,
+        deadline_ns: int,
+        begun: Route | None,
     ) -> ExportResult:
         """Send `payload` as it is, or go on with it if a route has begun to."""
-        route = self.route
-        if route is None or not route.has_begun(payload):
-            route = None
-        else:
-            deadline_ns = min(deadline_ns, route.deadline_ns)
-        result = self._post(path, payload.buffers(), trace_count, deadline_ns, route)
+        if begun is not None:
+            deadline_ns = min(deadline_ns, begun.deadline_ns)
+        result = self._post(path, payload.buffers(), trace_count, deadline_ns, begun)
         if result.http_status == 200 and self._client is not None and not self._of_payload:
-            self._client.keep_route(
-                payload.api_version, path, self._headers, self._agent_state, self._last_reply
-            )
+            try:
+                self._client.keep_route(
+                    payload.api_version, path, self._headers, self._agent_state, self._last_reply
+                )
+            except Exception:
+                self._client.end_route()  # whatever it is, this payload has arrived
         return result
 
     @property

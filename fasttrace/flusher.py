@@ -19,6 +19,7 @@ from fasttrace._span import (
     LockTime,
     NativeEvent,
     NativeLock,
+    Route,
     free_what_was_left,
     monotonic_ns,
     start_native_thread,
@@ -27,7 +28,7 @@ from fasttrace._span import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fasttrace._discovery import Discovery
-    from fasttrace._span import Route, TracerCore
+    from fasttrace._span import TracerCore
     from fasttrace._stats import StatsSender
     from fasttrace.config import Config
     from fasttrace.exporter import Exporter
@@ -229,8 +230,13 @@ class Flusher:
                 if payloads >= 0:
                     if tickets:
                         self._answer(tickets, Outcome())
+                    if _log.waiting:
+                        _log.after_delivery(True)
+                    if self._delivery.final_ns is not None and payloads:
+                        self._delivery.note_agent()
                 else:
-                    outcome = self._round(everything=last or bool(tickets))
+                    everything = last or bool(tickets)
+                    outcome = self._round(everything=everything, route=self._route)
                     payloads = outcome.payloads
                     if tickets:
                         self._answer(tickets, outcome)
@@ -327,18 +333,23 @@ class Flusher:
             _log.warn("no exporter", f"traces cannot be sent: {type(error).__name__}: {error}")
         self._tried_to_load = True  # only now: a child forked meanwhile has to load by itself
 
-    def _round(self, deadline_ns: int | None = None, everything: bool = True) -> Outcome:
+    def _round(
+        self,
+        deadline_ns: int | None = None,
+        everything: bool = True,
+        route: Route | None = None,
+    ) -> Outcome:
         """Deliver what is buffered; the calling thread holds no lock but has its turn.
 
-        everything: also statistics that are not complete.
+        everything: also statistics that are not complete. route: what may have begun the round, and
+        left the rest of it, with the lock.
         """
         self._tick()
-        route = self._route
-        waiting = None if route is None else route.take()
-        begun = route is not None and waiting is not None and route.has_begun(waiting[0])
         wait_s = -1.0  # no limit
         if deadline_ns is not None:
             wait_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
+        waiting = None if route is None else route.take()
+        begun = route is not None and waiting is not None and route.has_begun(waiting[0])
         if waiting is None and not self._export_lock.acquire(wait_s):
             return Outcome.nothing_done()
         try:
@@ -360,7 +371,10 @@ class Flusher:
         Returns -1 if that cannot be, or not for all: the round has to be gone through.
         """
         route = self._route
-        if route is None or _log.waiting:
+        if route is None or _log.waiting or _log.debugging():
+            return -1
+        is_same: bool = getattr(self._exporter, "route", None) is route
+        if not is_same:
             return -1
         timeout_s = self._config.agent_timeout_s
         return route.deliver(self._core, self._export_lock, timeout_s, SEND_BYTES_PER_S)
@@ -370,9 +384,12 @@ class Flusher:
         config = self._config
         if not outcome.delivered or config.stats_enabled or config.health_metrics_enabled:
             return None
-        if _log.debugging() or (self.discovery is not None and self.discovery.is_wanted()):
+        if self.discovery is not None and self.discovery.is_wanted():
             return None
-        return getattr(self._exporter, "route", None)
+        # Of its type: one that stands in front of another exporter has to see every payload.
+        has_route = hasattr(type(self._exporter), "route")
+        route = getattr(self._exporter, "route", None) if has_route else None
+        return route if type(route) is Route else None
 
     def _discover(self) -> None:
         """Ask the agent what it offers, after a delivery and if nobody waits for another."""

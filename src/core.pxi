@@ -277,9 +277,6 @@ cdef class TracerCore:
 
         Their bytes still count to the bound of the buffer, unless they are put `aside`.
         """
-        return self.swap(aside)
-
-    cdef list swap(self, bint aside):
         cdef list payloads = self.full
         self.full = []
         self.full_bytes = 0

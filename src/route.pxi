@@ -17,10 +17,12 @@ cdef char *STATE_HEADER = "datadog-agent-state"
 cdef class Route:
     """The way to an agent that a payload has gone. Used by one thread at a time. Not on Windows.
 
-    socket: connected, non-blocking; it has carried a request before. version: of payloads, "v0.4" or "v0.5".
+    connection: has a fileno(), of a connected, non-blocking socket that has carried a request before; it is kept, so
+    that the number is nobody else's. version: of payloads, "v0.4" or "v0.5".
     head: of requests, but for the number of bytes and of traces. state, body: what the agent said in its reply, of its
     configuration and otherwise.
     """
+    cdef object connection
     cdef int socket
     cdef int version
     cdef bint ended
@@ -35,8 +37,9 @@ cdef class Route:
     cdef readonly int64_t deadline_ns    # of it, monotonic
     cdef char reply[RECEIVE_BYTES]
 
-    def __init__(self, int socket, str version, bytes head, bytes state, bytes body):
-        self.socket = socket
+    def __init__(self, connection, str version, bytes head, bytes state, bytes body):
+        self.connection = connection
+        self.socket = connection.fileno()
         self.version = 5 if version == "v0.5" else 4
         self.state = state
         self.body = body
@@ -63,7 +66,7 @@ cdef class Route:
             return -1
         anchor_wall_clock()
         try:
-            waiting = core.swap(False)
+            waiting = core._swap()   # an attribute: `fasttrace.testing` puts its own there
             while waiting:
                 if not self.carry(core, <Payload>waiting[0], timeout_s, bytes_per_s):
                     self.waiting = waiting

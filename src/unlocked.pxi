@@ -66,8 +66,8 @@ def lock_time() -> tuple:
 cdef class LockTime:
     """A debug counter: how long the background thread has held the interpreter's lock.
 
-    In flushes, that is rounds with something to send: from the end of one wait to the beginning of the next, without
-    the time in which it had given up the lock.
+    In flushes, that is rounds with something to send: from the end of the round before to its own, without the time in
+    which it had given up the lock.
 
     * flushes: how many there were
     * held_ns: of all of them, in all

@@ -25,6 +25,7 @@ from fasttrace import Tracer, _clock, _log
 from fasttrace._span import adjust_clock, is_readable, monotonic_ns, use_monotonic_clock
 from fasttrace.agent import AgentExporter
 from fasttrace.config import Config
+from fasttrace.testing import capture
 
 pytestmark = pytest.mark.usefixtures("fresh_log")
 
@@ -157,19 +158,23 @@ def test_several_payloads_in_a_round(
 ) -> None:
     """What goes wrong with a payload in the middle of a round does so for it alone."""
 
-    def four_payloads(tracer: Tracer) -> None:
+    def more(tracer: Tracer) -> None:
         for number in range(3):
             with tracer.trace(f"more {number}") as span:
                 span.context.sampling_priority = 1
-                span.set_tag("text", "x" * 50_000)
+                span.set_tag("text", "x" * 20_000)
 
-    exports = compare(
-        lambda: play(
-            server_that(WAYS[name], on), caplog, each=four_payloads, payload_max_bytes=64_000
-        ),
-        monkeypatch,
-    )
+    played = []
+
+    def play_it() -> dict[str, Any]:
+        played.append(
+            play(server_that(WAYS[name], on), caplog, each=more, payload_max_bytes=25_000)
+        )
+        return played[-1]
+
+    exports = compare(play_it, monkeypatch)
     assert exports[0] < exports[1]
+    assert len(played[0]["requests"]) >= 3 * 6
 
 
 def test_an_agent_that_no_longer_knows_v05(
@@ -398,11 +403,10 @@ def test_a_full_buffer_is_told_of_after_the_delivery(
 def test_debug_lines_are_of_every_round(
     usual: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With DD_TRACE_DEBUG each payload has its line, once a round has found out."""
+    """With debug lines wanted each payload has its line."""
     tracer, _ = usual
     caplog.set_level(logging.DEBUG, "fasttrace")
     monkeypatch.setattr(_log, "_debug", True)
-    tracer._flusher._route = None
     for _ in range(3):
         tracer.trace("c").finish()
         assert tracer.flush(10.0)
@@ -453,12 +457,143 @@ def test_an_export_of_ones_own_sees_every_payload(usual: Any) -> None:
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(target, name, value)
-            tracer._flusher._route = None
             for _ in range(3):
                 tracer.trace("c").finish()
                 assert tracer.flush(10.0)
             assert len(seen) == 3 * count
     own.close()
+
+
+class InFront:
+    """An exporter in front of another, of which it has everything else."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.seen = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def export(self, *args: Any) -> Any:
+        self.seen += 1
+        return self.inner.export(*args)
+
+
+class Elsewhere(InFront):
+    """The same, with a route of another kind."""
+
+    route = "/v1/spans"
+
+
+@pytest.mark.parametrize("kind", [InFront, Elsewhere])
+def test_an_exporter_in_front_sees_every_payload(kind: type[InFront]) -> None:
+    """What looks like a route of it is none."""
+    with FaultServer(answering(USUAL)) as server:
+        config = Config.from_env({}, agent_url=server.url)
+        exporter = kind(AgentExporter(config))
+        tracer = make_tracer(exporter, agent_url=server.url)
+        for _ in range(3):
+            tracer.trace("a").finish()
+            assert tracer.flush(10.0)
+        tracer.shutdown(1.0)
+    assert exporter.seen == tracer.stats()["sent"] == 3
+
+
+def test_an_export_replaced_while_a_request_is_under_way() -> None:
+    """What the route has sent is not sent again."""
+    release = threading.Event()
+
+    def wait_and_answer(peer: Peer) -> None:
+        peer.read()
+        release.wait(10.0)
+        peer.send(response())
+
+    with FaultServer(server_that(wait_and_answer, (2,))) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        tracer.trace("b").finish()
+        tracer._flusher._wake_thread()
+        wait_until(lambda: len(server.requests) == 2)
+        export = AgentExporter.export
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(AgentExporter, "export", lambda *args: export(*args))
+            release.set()
+            assert tracer.flush(10.0)
+        assert (tracer.stats()["sent"], len(server.requests)) == (2, 2)
+        tracer.shutdown(1.0)
+
+
+def test_an_agent_that_forgets_v05_and_knows_it_again() -> None:
+    """What was refused as v0.5 ends its way: nothing is sent twice."""
+    kept = []
+
+    def behave(peer: Peer) -> None:
+        while True:
+            peer.read()
+            number = len(peer.server.requests)
+            peer.send(response(404) if number == 2 else response(datadog_agent_state=str(number)))
+
+    with FaultServer(behave) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, api_version="v0.5"))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        kept.append(tracer._flusher._route)
+        export = tracer._flusher._exporter._export
+
+        def export_and_finish(*args: Any) -> Any:
+            tracer.trace("c").finish()  # encoded as v0.5, because nothing is known yet
+            tracer._flusher._exporter._export = export
+            return export(*args)
+
+        tracer._flusher._exporter._export = export_and_finish
+        tracer.trace("b").finish()
+        assert tracer.flush(10.0)
+        assert tracer.flush(10.0)
+        tracer.shutdown(1.0)
+        assert tracer.stats()["sent"] == 3
+    names = [name for *_, names in seen_of(server) for name in names]
+    assert (names.count("a"), names.count("c")) == (1, 1)
+    assert kept[0] is not None
+
+
+def test_a_capture_that_begins_after_a_usual_round(usual: Any) -> None:
+    """What is finished in it is captured, and not sent."""
+    tracer, server = usual
+    with capture(tracer) as captured:
+        tracer.trace("captured").finish()
+        tracer._flusher.start()
+        tracer._flusher._wake_thread()
+        time.sleep(0.1)
+        assert [span.name for span in captured] == ["captured"]
+    assert len(server.requests) == 2
+
+
+def test_a_buffer_that_is_full_while_the_route_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning comes after the round, though nothing is traced any more."""
+    release = threading.Event()
+
+    def wait_and_answer(peer: Peer) -> None:
+        peer.read()
+        release.wait(10.0)
+        peer.send(USUAL)
+
+    with FaultServer(server_that(wait_and_answer, (2,))) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, buffer_max_bytes=50_000))
+        tracer.trace("a").finish()
+        assert tracer.flush(10.0)
+        with tracer.trace("b") as span:
+            span.set_tag("text", "x" * 20_000)
+        tracer._flusher._wake_thread()
+        wait_until(lambda: len(server.requests) == 2)
+        with tracer.trace("large") as span:
+            span.set_tag("one", "x" * 20_000)
+            span.set_tag("two", "x" * 20_000)
+        assert tracer.stats()["buffered"] == 0
+        assert not caplog.records
+        release.set()
+        wait_until(lambda: "buffer is full" in caplog.text)
+        tracer.shutdown(1.0)
 
 
 def test_nobody_is_idle_while_a_round_is_under_way() -> None:
