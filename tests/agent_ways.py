@@ -6,8 +6,10 @@ import functools
 import socket
 import struct
 import time
+from typing import Any
 
-from fault_server import RATES, Behaviour, Hangup, Peer, response
+from fault_server import RATES, Behaviour, FaultServer, Hangup, Peer, response
+from reference import decode_payload
 
 
 def with_lines(*lines: str, body: bytes = RATES, status: str = "200 OK") -> bytes:
@@ -142,3 +144,18 @@ def server_that(way: Behaviour, on: tuple[int, ...] = (2, 3)) -> Behaviour:
             (way if len(seen) in on else answer(USUAL))(peer)
 
     return behave
+
+
+def seen_of(server: FaultServer) -> list[tuple[Any, ...]]:
+    """What has arrived: path, headers in their order, names of spans."""
+    seen = []
+    for request in server.requests:
+        version = request["path"].split("/")[1]
+        chunks = decode_payload(request["body"], version) if request["body"] else []
+        names = [span["name"] for chunk in chunks for span in chunk]
+        headers = request["headers"] | {"host": "the agent"}
+        if "content-length" in headers:
+            assert headers["content-length"] == str(len(request["body"]))
+            headers["content-length"] = "right"  # a duration is encoded in as few bytes as it takes
+        seen.append((request["method"], request["path"], [*headers.items()], names))
+    return seen
