@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -241,16 +240,22 @@ def test_an_agent_that_forgets_v05_and_knows_it_again() -> None:
     assert kept[0] is not None
 
 
-def test_a_capture_that_begins_after_a_usual_round(usual: Any) -> None:
-    """What is finished in it is captured, and not sent."""
-    tracer, server = usual
-    with capture(tracer) as captured:
-        tracer.trace("captured").finish()
-        tracer._flusher.start()
-        tracer._flusher._wake_thread()
-        time.sleep(0.1)
-        assert [span.name for span in captured] == ["captured"]
-    assert len(server.requests) == 2
+def test_a_capture_that_begins_after_a_usual_round() -> None:
+    """What is finished in it is captured, and not sent; what was waiting is sent."""
+    with FaultServer(answering(USUAL)) as server:
+        tracer = Tracer(config=Config.from_env({}, agent_url=server.url, flush_interval_s=0.2))
+        for name in "ab":
+            tracer.trace(name).finish()
+            assert tracer.flush(10.0)
+        wait_until(lambda: tracer._flusher._parked)
+        tracer.trace("before").finish()  # the flusher now waits for its interval
+        with capture(tracer) as captured:
+            tracer.trace("captured").finish()
+            wait_until(lambda: len(server.requests) == 3)
+            tracer.trace("too").finish()
+            assert [span.name for span in captured] == ["captured", "too"]
+        tracer.shutdown(1.0)
+    assert [names for *_, names in seen_of(server)] == [["a"], ["b"], ["before"]]
 
 
 def test_a_buffer_that_is_full_while_the_route_waits(caplog: pytest.LogCaptureFixture) -> None:
